@@ -1,0 +1,1 @@
+//! Reading one scan from AWS: event history and Athena.

@@ -1,0 +1,1 @@
+//! Account inventory, sessions and pacing.

@@ -1,0 +1,1 @@
+//! The wire: proto ⇄ domain, service, status codes.

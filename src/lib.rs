@@ -1,0 +1,41 @@
+//! identity-trail answers one question over gRPC: *what did this identity do, in all our AWS
+//! accounts, between these times?*
+//!
+//! # Codemap
+//!
+//! Data moves one way, and so do imports:
+//!
+//! ```text
+//! SearchEventsRequest ─ grpc ─▶ EventQuery ─ plan(query, facts, now) ─▶ QueryPlan [Scan, Scan, …]
+//!                                                     │ one reader per scan
+//!            federation (accounts, sessions, pacing) ─▶ backend ─▶ pages of events + bound
+//! SearchEventsResponse ◀─ grpc ◀─ search (merge, order, resume) ◀┘  + ScanOutcome ─▶ Coverage
+//! ```
+//!
+//! | module | what it holds | what it never does |
+//! |---|---|---|
+//! | [`query`] | the domain: what is asked, what an event is | I/O |
+//! | [`plan`] | planning, routing, coverage | I/O; reading a clock |
+//! | [`search`] | running a plan: fan-out, merge, resume | naming the AWS SDK |
+//! | [`federation`] | account inventory, sessions, pacing | knowing what a search is |
+//! | [`backend`] | reading one scan from AWS | merging, retrying elsewhere |
+//! | [`grpc`] | the wire: proto ⇄ domain, status codes | deciding anything about AWS |
+//! | [`cli`] | one file per subcommand | |
+//! | [`sandbox`] | an AWS look-alike on loopback | being part of a production build |
+//!
+//! Only `backend`, `federation` (and the sandbox, for nothing but wire names) know AWS; only
+//! `grpc` and `cli` name tonic and the generated types.
+#![forbid(unsafe_code)]
+
+pub mod backend;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod federation;
+pub mod grpc;
+pub mod plan;
+pub mod query;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
+pub mod search;
+pub mod telemetry;

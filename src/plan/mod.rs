@@ -1,0 +1,1 @@
+//! Planning, routing and coverage: pure.

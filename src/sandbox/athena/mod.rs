@@ -1,0 +1,1 @@
+//! Athena: its API, and the engines that run its SQL.

@@ -1,0 +1,1 @@
+//! Running a plan: fan-out, merge, resume.

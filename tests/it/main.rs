@@ -1,0 +1,2 @@
+//! One integration-test binary: every module here talks to the crate through its public surface or a socket.
+#![cfg(feature = "sandbox")]
