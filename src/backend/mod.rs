@@ -1,1 +1,85 @@
-//! Reading one scan from AWS: event history and Athena.
+//! Reading one scan from AWS.
+//!
+//! A [`Backend`] opens a [`ScanReader`] for a scan; the search pulls pages from it, one AWS answer
+//! at a time, and stops by dropping it. A reader never merges, never filters by the whole request
+//! and never decides what a failure means for the rest of the search.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::plan::{Reason, Scan};
+use crate::query::{Event, EventQuery, EventTime};
+
+/// A place where events are read.
+pub trait Backend: Send + Sync {
+    /// Prepares to read `scan`; asks AWS nothing yet.
+    fn open(&self, scan: &Scan, search: &Arc<SearchContext>) -> Box<dyn ScanReader>;
+}
+
+/// What all scans of one search share.
+#[derive(Debug)]
+pub struct SearchContext {
+    /// A number for this search, unique in the process: pacing takes turns between searches.
+    pub search_id: u64,
+    /// Who asks: pacing takes turns between callers first.
+    pub caller: Arc<str>,
+    /// The question.
+    pub query: EventQuery,
+    /// When the caller's deadline ends the search, in real time.
+    pub deadline: Option<std::time::Instant>,
+}
+
+/// Reads one scan, newest first.
+///
+/// Dropping a reader, or the future of [`next_page`](Self::next_page), stops it: no further AWS
+/// call is made, and a remote query is stopped by the process's own reaper.
+#[async_trait]
+pub trait ScanReader: Send {
+    /// The next answer of AWS.
+    ///
+    /// After `Ok` with [`Page::end`] set, or an error, it is not called again.
+    async fn next_page(&mut self) -> Result<Page, ScanError>;
+}
+
+/// One answer's worth of a scan.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// The events, as AWS ordered them; those of one second in any order.
+    pub events: Vec<Event>,
+    /// Every event still to come is at or before this second; `None` at the end of the scan.
+    pub bound: Option<EventTime>,
+    /// No further pages: all of the scan's interval was read.
+    pub end: bool,
+    /// What this page cost.
+    pub cost: PageCost,
+}
+
+/// What a page cost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PageCost {
+    /// AWS calls made for it, retries included.
+    pub requests: u64,
+    /// Of them, those that were throttled.
+    pub throttles: u64,
+    /// Records read, parsed or not.
+    pub events_read: u64,
+    /// Records that could not be read as events.
+    pub unreadable_records: u64,
+    /// Bytes that Athena reports as scanned for the query so far, not only for this page.
+    pub bytes_scanned_total: u64,
+    /// How much memory the events take, about, in bytes.
+    pub memory_bytes: u64,
+}
+
+/// Why a scan ended before its end. What was read before it stays in the answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", reason.message)]
+pub struct ScanError {
+    /// Why, and what to do.
+    pub reason: Reason,
+    /// The scan turned out not to apply: a Region that is disabled in the account.
+    pub not_applicable: bool,
+    /// What was spent on the failed page.
+    pub cost: PageCost,
+}

@@ -1,1 +1,11 @@
-//! Planning, routing and coverage: pure.
+//! Planning, routing and coverage: pure functions over the question, the facts and the time.
+
+pub mod coverage;
+pub mod facts;
+pub mod outcome;
+pub mod scan;
+
+pub use coverage::{Completeness, Coverage};
+pub use facts::Facts;
+pub use outcome::{OutcomeState, Reason, ReasonCode, ScanOutcome};
+pub use scan::{Gap, LookupAttribute, QueryPlan, Scan, ScanId, ScanTarget};

@@ -1,1 +1,18 @@
-//! The domain: what is asked and what an event is. No I/O.
+//! The domain: what is asked, what an event is, and which events an identity's question means.
+//! No I/O, no clock, no AWS SDK, no wire types.
+
+pub mod event;
+pub mod filter;
+pub mod identity;
+pub mod ids;
+pub mod question;
+pub mod time;
+pub mod user_identity;
+
+pub use event::{Event, EventId, EventKey, Provenance};
+pub use filter::{EventCategory, EventFilter};
+pub use identity::{Identity, IdentityArn};
+pub use ids::{AccessKeyId, AccountId, Region, RoleName, SessionName, UserName};
+pub use question::{AskedRange, BackendKind, EventQuery, RecordView, ResumePoint};
+pub use time::{EventTime, TimeRange};
+pub use user_identity::UserIdentity;

@@ -1,0 +1,86 @@
+//! What planning needs to know, read beforehand in one named step and then a plain value.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+
+use crate::query::{AccountId, EventCategory, EventTime, Region};
+
+/// Everything the planner knows besides the question and the time.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Facts {
+    /// The federation's accounts, by id, each once.
+    pub accounts: Vec<AccountFacts>,
+    /// The archives, in the order of the configuration: the first that covers something serves it.
+    pub archives: Vec<Arc<ArchiveFacts>>,
+    /// How routing is tuned.
+    pub routing: Routing,
+}
+
+/// One account of the federation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountFacts {
+    /// Its id.
+    pub id: AccountId,
+    /// Its name in the configuration.
+    pub name: Option<Arc<str>>,
+    /// The Regions that searches read there.
+    pub regions: Vec<Region>,
+    /// Whether its event history is read at all.
+    pub event_history: bool,
+}
+
+/// One archive: what it declares to hold, and what its table can show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArchiveFacts {
+    /// Its name in the configuration.
+    pub name: Arc<str>,
+    /// The accounts it holds; `None` is every account of the federation.
+    pub accounts: Option<BTreeSet<AccountId>>,
+    /// The Regions it holds; `None` is every Region.
+    pub regions: Option<BTreeSet<Region>>,
+    /// The first instant that it holds (the start of its first day).
+    pub first_time: EventTime,
+    /// Whether it holds events with `readOnly` true.
+    pub reads: bool,
+    /// Whether it holds events with `readOnly` false.
+    pub writes: bool,
+    /// AWS services (`eventSource`) whose events its trail leaves out.
+    pub excluded_event_sources: BTreeSet<String>,
+    /// The categories that it holds.
+    pub categories: BTreeSet<EventCategory>,
+    /// The table, or why it could not be described: then nothing of it can be planned.
+    pub table: Result<Arc<TableFacts>, crate::plan::Reason>,
+}
+
+/// What is known of an archive's table.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TableFacts {
+    /// Every scalar leaf that can be selected, by its dotted lower-case path, such as
+    /// `useridentity.sessioncontext.sessionissuer.arn`.
+    pub columns: BTreeSet<String>,
+    /// Columns that are arrays, maps or rows as a whole, by the same path.
+    pub composites: BTreeSet<String>,
+}
+
+/// How routing is tuned (section `routing` of the configuration).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Routing {
+    /// How long after an event its archive surely holds it.
+    pub archive_delay: SignedDuration,
+    /// Events younger than this may still arrive anywhere.
+    pub settle_time: SignedDuration,
+    /// The length of the newest Athena slice; each older one is twice as long.
+    pub first_slice: SignedDuration,
+}
+
+impl Default for Routing {
+    fn default() -> Self {
+        Self {
+            archive_delay: SignedDuration::from_hours(1),
+            settle_time: SignedDuration::from_mins(30),
+            first_slice: SignedDuration::from_hours(24),
+        }
+    }
+}

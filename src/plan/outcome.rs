@@ -1,0 +1,142 @@
+//! How a scan ended.
+
+use std::sync::Arc;
+
+use super::scan::ScanId;
+use crate::query::{AccountId, BackendKind, Region, TimeRange};
+
+/// How one scan (or gap) ended: every interval asked for ends up in exactly one of these.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScanOutcome {
+    /// The scan; none for a gap that nobody was asked for.
+    pub scan: Option<ScanId>,
+    /// The backend, if one was or would have been asked.
+    pub backend: Option<BackendKind>,
+    /// The archive, for Athena.
+    pub archive: Option<Arc<str>>,
+    /// The accounts that it was about.
+    pub accounts: Vec<AccountId>,
+    /// The Regions that it was about; empty is every Region.
+    pub regions: Vec<Region>,
+    /// How it ended.
+    pub state: OutcomeState,
+    /// The interval asked.
+    pub asked: TimeRange,
+    /// The part of it that was read, newest end included; `None` if nothing was.
+    pub covered: Option<TimeRange>,
+    /// What it cost and brought.
+    pub counts: ScanCounts,
+    /// Why it did not end complete, and what to do.
+    pub reason: Option<Reason>,
+}
+
+/// The ways in which a scan ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum OutcomeState {
+    /// All of its interval was read.
+    Complete,
+    /// It was cut off: `covered` was read, the rest was not.
+    Truncated,
+    /// AWS refused or broke; what was read before stays in the answer.
+    Failed,
+    /// Nobody was asked: a gap.
+    Skipped,
+    /// There is nothing to ask: a Region that is disabled in the account.
+    NotApplicable,
+}
+
+/// What a scan cost and brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ScanCounts {
+    /// AWS calls, retries included.
+    pub requests: u64,
+    /// Of them, those that AWS throttled.
+    pub throttles: u64,
+    /// Events read, matching or not.
+    pub events_read: u64,
+    /// Events that the scan contributed to the answer.
+    pub events_matched: u64,
+    /// Records that could not be read as events: a scan with any is never complete.
+    pub unreadable_records: u64,
+    /// Events that came out of order beyond their second.
+    pub late_events: u64,
+    /// Bytes that Athena scanned.
+    pub bytes_scanned: u64,
+}
+
+/// Why something was not read, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Reason {
+    /// The kind of reason.
+    pub code: ReasonCode,
+    /// What happened, in words, with what to do. Never a credential.
+    pub message: String,
+    /// AWS's own error code, if AWS said no.
+    pub aws_code: Option<String>,
+    /// AWS's own message.
+    pub aws_message: Option<String>,
+    /// AWS's request id.
+    pub aws_request_id: Option<String>,
+}
+
+impl Reason {
+    /// A reason that is not AWS's.
+    pub fn new(code: ReasonCode, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            aws_code: None,
+            aws_message: None,
+            aws_request_id: None,
+        }
+    }
+}
+
+/// The kinds of reasons.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ReasonCode {
+    /// The role cannot be assumed: trust, external id or permission.
+    AssumeRoleDenied,
+    /// A service control policy forbids it.
+    DeniedByServiceControlPolicy,
+    /// The role lacks a permission that the backend needs.
+    AccessDenied,
+    /// The credentials ended and could not be renewed.
+    CredentialsExpired,
+    /// AWS went on throttling.
+    Throttled,
+    /// No answer within `limits.scan_stall_timeout`.
+    Unresponsive,
+    /// AWS reported an error that is none of the others.
+    AwsError,
+    /// The connection failed.
+    Unreachable,
+    /// The Athena query failed or was cancelled by someone else.
+    QueryFailed,
+    /// Older than event history reaches, and no archive covers it.
+    BeyondHorizon,
+    /// No configured backend holds this.
+    NoBackend,
+    /// The caller's `backends` excludes the one that could answer.
+    BackendExcluded,
+    /// The archive does not hold this: its first day, kind of event or AWS service.
+    NotInArchive,
+    /// The archive's table could not be described or lacks a column that is needed.
+    ArchiveUnusable,
+    /// The horizon passed while the scan was waiting: no longer in event history.
+    AgedOut,
+    /// Records that could not be read as events.
+    UnreadableRecords,
+    /// The search ended first: `max_events`.
+    MaxEvents,
+    /// The search ended first: `max_scan_bytes`.
+    MaxScanBytes,
+    /// The search ended first: the caller's deadline.
+    Deadline,
+    /// The search ended first: the service is shutting down.
+    Drain,
+    /// The Region is disabled in the account.
+    RegionDisabled,
+    /// A defect of the service.
+    Internal,
+}
