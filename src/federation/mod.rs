@@ -1,1 +1,1 @@
-//! Account inventory, sessions and pacing.
+//! Which accounts there are, and how to get into them.

@@ -1,0 +1,263 @@
+//! The YAML configuration: one file per section, defaults, checks and meaning together.
+//!
+//! A value is checked where it is read, so that an error names its line; what only shows when
+//! sections are seen together is checked afterwards. Every key is explained in
+//! `identity-trail.example.yaml`.
+
+pub mod accounts;
+pub mod archives;
+pub mod event_history;
+pub mod hub;
+pub mod limits;
+pub mod routing;
+pub mod telemetry;
+mod value;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_saphyr::Spanned;
+
+pub use accounts::{Access, Accounts, ExternalId};
+pub use archives::Archive;
+pub use event_history::{EventHistory, LookupRate};
+pub use hub::Hub;
+pub use limits::Limits;
+pub use routing::Routing;
+pub use telemetry::{LogFormat, Telemetry};
+
+use crate::query::{AccountId, Region};
+use accounts::AccessKeys;
+
+/// The whole configuration, checked.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where the service listens; `IDENTITY_TRAIL_LISTEN` overrides it.
+    #[serde(default = "default_listen", deserialize_with = "value::text")]
+    pub listen: SocketAddr,
+    /// The AWS principal that the service runs as.
+    pub hub: Hub,
+    /// The federation.
+    pub accounts: Accounts,
+    /// The Regions that searches read in every account that does not say otherwise.
+    #[serde(deserialize_with = "value::texts")]
+    pub regions: Vec<Region>,
+    /// How event history is read.
+    #[serde(default)]
+    pub event_history: EventHistory,
+    /// The archives, in order of preference.
+    #[serde(default)]
+    pub archives: Vec<Spanned<Archive>>,
+    /// How the planner divides a question.
+    #[serde(default)]
+    pub routing: Routing,
+    /// What requests and the process may use.
+    #[serde(default)]
+    pub limits: Limits,
+    /// What the service says about itself.
+    #[serde(default)]
+    pub telemetry: Telemetry,
+}
+
+/// Why a configuration cannot be used: the place, and what is allowed there.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{file}: cannot read the configuration: {source}")]
+    Unreadable {
+        /// The file, as it was named.
+        file: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The text is no configuration: wrong syntax, an unknown key, a value out of range.
+    #[error("{file}: {}", .source.render())]
+    Malformed {
+        /// The file, as it was named.
+        file: String,
+        /// What the parser says, with line, column and the lines around it.
+        source: Box<serde_saphyr::Error>,
+    },
+    /// Each value is fine, but not together.
+    #[error("{file}{invalid}")]
+    Invalid {
+        /// The file, as it was named.
+        file: String,
+        /// What does not fit.
+        invalid: Invalid,
+    },
+    /// An environment variable that overrides a key has a bad value.
+    #[error("environment variable {variable}: {why}")]
+    Environment {
+        /// The variable.
+        variable: &'static str,
+        /// What is allowed.
+        why: String,
+    },
+}
+
+/// A key whose value does not fit the others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invalid {
+    /// The key, such as `accounts.list[2].id`.
+    pub key: String,
+    /// Its line, where known.
+    pub line: Option<u64>,
+    /// What is wrong and what is allowed.
+    pub why: String,
+}
+
+impl Invalid {
+    fn new(key: impl Into<String>, line: Option<u64>, why: impl Into<String>) -> Self {
+        Self {
+            key: key.into(),
+            line,
+            why: why.into(),
+        }
+    }
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        write!(f, ": {}: {}", self.key, self.why)
+    }
+}
+
+/// Reads the file at `path`, applies the environment's overrides and checks everything.
+///
+/// Opens nothing but that file and asks AWS nothing.
+pub fn load(path: &Path) -> Result<Config, ConfigError> {
+    let file = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+        file: file.clone(),
+        source,
+    })?;
+    let mut config = Config::parse(&text, &file)?;
+    config.override_from(|variable| std::env::var(variable).ok())?;
+    Ok(config)
+}
+
+impl Config {
+    /// Reads a configuration from `text`; errors call it `file`.
+    pub fn parse(text: &str, file: &str) -> Result<Self, ConfigError> {
+        let config: Self =
+            serde_saphyr::from_str(text).map_err(|source| ConfigError::Malformed {
+                file: file.to_owned(),
+                source: Box::new(source),
+            })?;
+        config
+            .accounts
+            .check()
+            .and_then(|()| archives::check(&config.archives))
+            .and_then(|()| config.check_archive_access())
+            .map_err(|invalid| ConfigError::Invalid {
+                file: file.to_owned(),
+                invalid,
+            })?;
+        Ok(config)
+    }
+
+    /// How the service gets into `account`; `None` if it is not in the federation.
+    #[must_use]
+    pub fn account_access(&self, account: AccountId) -> Option<Access> {
+        let places = [
+            self.accounts.get(account)?.access_keys(),
+            self.accounts.defaults.access_keys(),
+        ];
+        AccessKeys::resolve(&places, account, self.hub.partition())
+    }
+
+    /// How the service gets at an archive's Athena: as the archive says, else as into its account.
+    #[must_use]
+    pub fn archive_access(&self, archive: &Archive) -> Option<Access> {
+        let account = self.accounts.get(archive.account);
+        let places = [
+            archive.access_keys(),
+            account
+                .map(accounts::Account::access_keys)
+                .unwrap_or_default(),
+            self.accounts.defaults.access_keys(),
+        ];
+        AccessKeys::resolve(&places, archive.account, self.hub.partition())
+    }
+
+    fn check_archive_access(&self) -> Result<(), Invalid> {
+        for (index, entry) in self.archives.iter().enumerate() {
+            if self.archive_access(&entry.value).is_none() {
+                return Err(Invalid::new(
+                    format!("archives[{index}]"),
+                    Some(entry.referenced.line()),
+                    "no way to Athena: give role_name, role_arn or `credentials: hub`, here or in accounts.defaults",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies what the environment overrides: what differs by deployment.
+    fn override_from(
+        &mut self,
+        variable: impl Fn(&'static str) -> Option<String>,
+    ) -> Result<(), ConfigError> {
+        fn set<T>(
+            place: &mut T,
+            name: &'static str,
+            value: Option<String>,
+            read: impl FnOnce(String) -> Result<T, String>,
+        ) -> Result<(), ConfigError> {
+            if let Some(value) = value {
+                *place = read(value).map_err(|why| ConfigError::Environment {
+                    variable: name,
+                    why,
+                })?;
+            }
+            Ok(())
+        }
+        macro_rules! set {
+            ($place:expr, $name:literal, $read:expr) => {
+                set(&mut $place, $name, variable($name), $read)?
+            };
+        }
+        set!(self.listen, "IDENTITY_TRAIL_LISTEN", |text| value::parse(
+            &text
+        ));
+        set!(self.hub.region, "IDENTITY_TRAIL_HUB_REGION", |text| {
+            value::parse(&text)
+        });
+        set!(
+            self.hub.endpoint_url,
+            "IDENTITY_TRAIL_HUB_ENDPOINT_URL",
+            |url| { hub::check_endpoint_url(url).map(Some) }
+        );
+        set!(
+            self.hub.profile,
+            "IDENTITY_TRAIL_HUB_PROFILE",
+            |profile| Ok(Some(profile))
+        );
+        set!(
+            self.telemetry.log_format,
+            "IDENTITY_TRAIL_LOG_FORMAT",
+            |text| {
+                match text.as_str() {
+                    "text" => Ok(LogFormat::Text),
+                    "json" => Ok(LogFormat::Json),
+                    _ => Err(format!("`{text}`: allowed are text and json")),
+                }
+            }
+        );
+        Ok(())
+    }
+}
+
+fn default_listen() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 50051))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,50 @@
+//! Section `routing`: how the planner divides a question between backends.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer};
+
+use super::value;
+
+/// How the planner divides a question between backends.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Routing {
+    /// How long after an event its archive surely holds it; event history reads the rest.
+    #[serde(deserialize_with = "archive_delay")]
+    pub archive_delay: Duration,
+    /// Events younger than this may still arrive: the answer about them is provisional.
+    #[serde(deserialize_with = "settle_time")]
+    pub settle_time: Duration,
+    /// The length of the newest Athena slice; each older one is twice as long.
+    #[serde(deserialize_with = "first_slice")]
+    pub first_slice: Duration,
+}
+
+impl Default for Routing {
+    fn default() -> Self {
+        Self {
+            archive_delay: Duration::from_hours(1),
+            settle_time: Duration::from_mins(30),
+            first_slice: Duration::from_hours(24),
+        }
+    }
+}
+
+fn archive_delay<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    value::duration(
+        deserializer,
+        Duration::from_mins(15)..=Duration::from_hours(24),
+    )
+}
+
+fn settle_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    value::duration(deserializer, Duration::ZERO..=Duration::from_hours(24))
+}
+
+fn first_slice<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    value::duration(
+        deserializer,
+        Duration::from_hours(1)..=Duration::from_hours(90 * 24),
+    )
+}

@@ -1,0 +1,210 @@
+use super::*;
+
+const EXAMPLE: &str = include_str!("../../identity-trail.example.yaml");
+
+const MINIMAL: &str = "\
+hub:
+  region: us-east-1
+accounts:
+  list:
+    - id: 012345678901
+      role_name: reader
+regions: [us-east-1]
+";
+
+fn refused(text: &str) -> String {
+    Config::parse(text, "test.yaml").unwrap_err().to_string()
+}
+
+/// `MINIMAL` with one line replaced.
+fn with(line: &str, by: &str) -> String {
+    assert!(MINIMAL.contains(line), "{line}");
+    MINIMAL.replace(line, by)
+}
+
+#[test]
+fn the_example_is_a_valid_configuration() {
+    let config = Config::parse(EXAMPLE, "example").unwrap();
+    assert_eq!(config.accounts.list.len(), 3);
+    assert_eq!(
+        config.limits,
+        Limits::default(),
+        "the example shows the defaults"
+    );
+    assert_eq!(config.routing, Routing::default());
+    assert_eq!(config.event_history, EventHistory::default());
+    assert_eq!(config.listen, default_listen());
+}
+
+#[test]
+fn access_comes_from_the_account_then_from_the_defaults() {
+    let config = Config::parse(EXAMPLE, "example").unwrap();
+    let access = |id: &str| config.account_access(id.parse().unwrap());
+    let role = |arn: &str, id: &str| Access::Role {
+        arn: arn.into(),
+        external_id: Some(id.parse().unwrap()),
+    };
+    assert_eq!(
+        access("111122223333"),
+        Some(role(
+            "arn:aws:iam::111122223333:role/identity-trail-reader",
+            "identity-trail-7f3a"
+        ))
+    );
+    assert_eq!(
+        access("444455556666"),
+        Some(role(
+            "arn:aws:iam::444455556666:role/audit/reader",
+            "another-one"
+        ))
+    );
+    assert_eq!(access("777788889999"), Some(Access::Hub));
+    assert_eq!(access("999999999999"), None);
+    assert_eq!(
+        config.archive_access(&config.archives[0].value),
+        Some(Access::Hub)
+    );
+}
+
+#[test]
+fn an_account_id_without_quotes_keeps_its_leading_zero() {
+    let config = Config::parse(MINIMAL, "test").unwrap();
+    assert_eq!(config.accounts.list[0].value.id.to_string(), "012345678901");
+}
+
+#[test]
+fn a_refusal_names_the_key_the_line_and_what_is_allowed() {
+    for (text, line, words) in [
+        (
+            with("regions: [us-east-1]", "regions: [us-east-1]\nauth: {}"),
+            8,
+            &["auth"][..],
+        ),
+        (
+            with("regions: [us-east-1]", "regions: []"),
+            7,
+            &["regions", "at least one"],
+        ),
+        (
+            with("regions: [us-east-1]", "regions: [US]"),
+            7,
+            &["regions", "lower-case"],
+        ),
+        (
+            with(
+                "region: us-east-1\n",
+                "region: us-east-1\n  endpoint_url: localhost\n",
+            ),
+            3,
+            &["endpoint_url", "http://"],
+        ),
+        (with("012345678901", "12345"), 5, &["id", "twelve digits"]),
+        (
+            with("role_name: reader", "role_name: a b"),
+            6,
+            &["role_name", "64 letters"],
+        ),
+        (
+            with("role_name: reader", "name: x"),
+            5,
+            &["accounts.list[0]", "credentials: hub"],
+        ),
+        (
+            with(
+                "role_name: reader",
+                "role_arn: arn:aws:iam::999999999999:role/r",
+            ),
+            5,
+            &["role_arn", "wrong account"],
+        ),
+        (
+            format!("{MINIMAL}event_history:\n  requests_per_second: 5\n"),
+            9,
+            &["requests_per_second", "at most 2"],
+        ),
+        (
+            format!("{MINIMAL}event_history:\n  requests_per_second: 0\n"),
+            9,
+            &["requests_per_second", "above 0"],
+        ),
+        (
+            format!("{MINIMAL}limits:\n  scan_stall_timeout: 30\n"),
+            9,
+            &["scan_stall_timeout", "unit"],
+        ),
+        (
+            format!("{MINIMAL}limits:\n  max_accounts: 0\n"),
+            9,
+            &["max_accounts", "1 to"],
+        ),
+        (
+            format!("{MINIMAL}telemetry:\n  log_format: xml\n"),
+            9,
+            &["log_format", "text"],
+        ),
+        (
+            MINIMAL.replace("regions: [us-east-1]\n", ""),
+            1,
+            &["regions"],
+        ),
+    ] {
+        let error = refused(&text);
+        for word in words {
+            assert!(error.contains(word), "{word} is not in:\n{error}");
+        }
+        assert!(
+            error.contains(&format!("line {line} ")) || error.contains(&format!(":{line}")),
+            "line {line} is not in:\n{error}"
+        );
+    }
+}
+
+#[test]
+fn one_account_is_listed_once() {
+    let error = refused(&with(
+        "      role_name: reader\n",
+        "      role_name: reader\n    - id: \"012345678901\"\n      role_name: reader\n",
+    ));
+    assert!(
+        error.contains("test.yaml:7: accounts.list[1]: account 012345678901 is listed twice"),
+        "{error}"
+    );
+}
+
+#[test]
+fn pacing_can_be_slower_or_off() {
+    let rate = |text: &str| {
+        let text = format!("{MINIMAL}event_history:\n  requests_per_second: {text}\n");
+        Config::parse(&text, "test")
+            .unwrap()
+            .event_history
+            .requests_per_second
+    };
+    assert_eq!(rate("off"), LookupRate::Off);
+    assert_eq!(rate("\"off\""), LookupRate::Off);
+    assert_eq!(rate("1"), LookupRate::Paced(1.0));
+    assert_eq!(rate("0.5"), LookupRate::Paced(0.5));
+}
+
+#[test]
+fn the_environment_overrides_what_differs_by_deployment() {
+    let mut config = Config::parse(MINIMAL, "test").unwrap();
+    config
+        .override_from(|name| match name {
+            "IDENTITY_TRAIL_LISTEN" => Some("[::]:9000".into()),
+            "IDENTITY_TRAIL_LOG_FORMAT" => Some("json".into()),
+            _ => None,
+        })
+        .unwrap();
+    assert_eq!(config.listen.port(), 9000);
+    assert_eq!(config.telemetry.log_format, LogFormat::Json);
+
+    let error = config
+        .override_from(|name| (name == "IDENTITY_TRAIL_LISTEN").then(|| "nowhere".into()))
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("environment variable IDENTITY_TRAIL_LISTEN: `nowhere`")
+    );
+}
