@@ -1,6 +1,314 @@
 //! An AWS look-alike on a loopback port that speaks the real wire protocols.
+//!
+//! ```text
+//! load / organization ─▶ LogFile ─┬▶ event_history ─▶ lookup_events ┐
+//!                                 └▶ athena ────────────────────────┤
+//! front_door ─▶ protocol ─▶ services (sigv4, faults, stats) ─▶ sts ─┴▶ answer
+//! ```
+//!
+//! It keeps AWS's rules (whose account a call is for, who may assume what, quotas, pages, the 90
+//! days) and misbehaves on demand ([`Faults`]). Nothing in it is meant for real data of others: it
+//! binds loopback addresses only.
 
 pub mod athena;
+mod config;
+mod credentials;
 pub mod error;
+mod event_history;
+mod faults;
+mod front_door;
+mod history_event;
+pub mod load;
 pub mod log_file;
+mod lookup_events;
+mod lookup_rate;
 pub mod organization;
+mod page_token;
+mod protocol;
+mod services;
+mod sigv4;
+mod stats;
+mod sts;
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use crate::clock::Clock;
+
+pub use config::{Data, SandboxConfig};
+pub use credentials::Credentials;
+pub use faults::{Denial, FaultSettings, Faults, NotAPercentage, Percent};
+pub use stats::{Call, Counts, Stats};
+
+use credentials::{Keyring, Principal, unique_id};
+use event_history::EventHistories;
+use front_door::FrontDoor;
+use load::{LoadError, LoadReport};
+use log_file::LogFile;
+use lookup_events::CloudTrail;
+use lookup_rate::LookupRate;
+use page_token::PageTokens;
+use services::Services;
+use stats::Counters;
+use sts::Sts;
+
+/// One account of the sandbox.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Account {
+    /// Twelve digits.
+    pub id: String,
+    /// What people call it; its id where the data does not say.
+    pub name: String,
+}
+
+/// A running sandbox. Dropping it closes its port, its connections and its queries.
+#[derive(Debug)]
+pub struct Sandbox {
+    front_door: FrontDoor,
+    services: Arc<Services>,
+    accounts: Vec<Account>,
+    hub_account_id: String,
+    hub_credentials: Credentials,
+    role_name: String,
+    external_id: Option<String>,
+    files: Arc<[LogFile]>,
+    load_problems: Vec<load::Problem>,
+}
+
+/// Why a sandbox does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Its log files cannot be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// It has no account, and so no hub.
+    #[error("a sandbox needs at least one account")]
+    NoAccounts,
+    /// It only ever listens on loopback: its credentials are printed, and so no secret.
+    #[error("{0} is not a loopback address: the sandbox listens on 127.0.0.0/8 or ::1 only")]
+    NotLoopback(SocketAddr),
+    /// The port cannot be had.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// Where.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl Sandbox {
+    /// Loads the data and serves until the sandbox is dropped.
+    pub async fn start(config: SandboxConfig) -> Result<Self, StartError> {
+        if !config.listen.ip().is_loopback() {
+            return Err(StartError::NotLoopback(config.listen));
+        }
+        let seed = config.seed;
+        let loading = tokio::task::spawn_blocking(move || Holdings::of(config.data));
+        let holdings = match loading.await {
+            Ok(holdings) => holdings?,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        };
+        let Holdings {
+            accounts,
+            hub_account_id,
+            files,
+            load_problems,
+        } = holdings;
+
+        let clock = config.now.map_or_else(Clock::system, Clock::starting_at);
+        let faults = Arc::new(Faults::new(config.faults, seed));
+        let keyring = Arc::new(Keyring::new(seed));
+        let hub = keyring.issue(hub_principal(&hub_account_id), None);
+        let cloudtrail = CloudTrail {
+            histories: EventHistories::new(&files, seed, config.prerender),
+            rate: LookupRate::new(config.lookup_rate, config.other_tenants_rate, seed),
+            tokens: PageTokens::new(seed, config.page_token_lifetime, config.page_token_uses),
+            faults: Arc::clone(&faults),
+            seed,
+        };
+        let account_ids: BTreeSet<String> =
+            accounts.iter().map(|account| account.id.clone()).collect();
+        let sts = Sts {
+            keyring: Arc::clone(&keyring),
+            faults: Arc::clone(&faults),
+            hub_account_id: hub_account_id.clone(),
+            accounts: account_ids
+                .into_iter()
+                .chain([hub_account_id.clone()])
+                .collect(),
+            role_name: config.role_name.clone(),
+            external_id: config.external_id.clone(),
+            files: Arc::clone(&files),
+        };
+        let services = Arc::new(Services {
+            keyring,
+            faults,
+            counters: Counters::default(),
+            clock,
+            sts,
+            cloudtrail: Arc::new(cloudtrail),
+        });
+        let front_door = FrontDoor::open(config.listen, Arc::clone(&services)).await;
+        let front_door = front_door.map_err(|source| StartError::Bind {
+            address: config.listen,
+            source,
+        })?;
+        Ok(Self {
+            front_door,
+            services,
+            accounts,
+            hub_account_id,
+            hub_credentials: hub.credentials.clone(),
+            role_name: config.role_name,
+            external_id: config.external_id,
+            files,
+            load_problems,
+        })
+    }
+
+    /// Where all its services are: `http://127.0.0.1:PORT`.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.front_door.address())
+    }
+
+    /// Its clock, for event times; a service beside it shares it.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.services.clock
+    }
+
+    /// The accounts whose events it holds.
+    #[must_use]
+    pub fn accounts(&self) -> &[Account] {
+        &self.accounts
+    }
+
+    /// The account of [`Sandbox::hub_credentials`], where Athena is: the first account of an
+    /// organization; with log files an account of its own, which is not in the data.
+    #[must_use]
+    pub fn hub_account_id(&self) -> &str {
+        &self.hub_account_id
+    }
+
+    /// What a service beside it starts with: an IAM user's key in the hub account.
+    #[must_use]
+    pub fn hub_credentials(&self) -> &Credentials {
+        &self.hub_credentials
+    }
+
+    /// The role in `account_id` that the hub may assume.
+    #[must_use]
+    pub fn role_arn(&self, account_id: &str) -> String {
+        format!("arn:aws:iam::{account_id}:role/{}", self.role_name)
+    }
+
+    /// The name of that role, which is the same in every account.
+    #[must_use]
+    pub fn role_name(&self) -> &str {
+        &self.role_name
+    }
+
+    /// What the hub must say to assume a role, if anything.
+    #[must_use]
+    pub fn external_id(&self) -> Option<&str> {
+        self.external_id.as_deref()
+    }
+
+    /// Everything it holds, in order of delivery: what an oracle scans.
+    #[must_use]
+    pub fn files(&self) -> &[LogFile] {
+        &self.files
+    }
+
+    /// What of the log files could not be read.
+    #[must_use]
+    pub fn load_problems(&self) -> &[load::Problem] {
+        &self.load_problems
+    }
+
+    /// What it was asked so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.services.counters.snapshot()
+    }
+
+    /// What it does wrong; can be changed while it serves.
+    #[must_use]
+    pub fn faults(&self) -> &Faults {
+        &self.services.faults
+    }
+}
+
+/// What a sandbox holds, and where its hub is.
+struct Holdings {
+    accounts: Vec<Account>,
+    hub_account_id: String,
+    files: Arc<[LogFile]>,
+    load_problems: Vec<load::Problem>,
+}
+
+impl Holdings {
+    fn of(data: Data) -> Result<Self, StartError> {
+        match data {
+            Data::Logs(directories) => Ok(Self::of_logs(load::load(&directories)?)),
+            Data::Files { accounts, files } => {
+                let hub = accounts.first().ok_or(StartError::NoAccounts)?;
+                Ok(Self {
+                    hub_account_id: hub.id.clone(),
+                    accounts,
+                    files: by_delivery(files),
+                    load_problems: Vec::new(),
+                })
+            }
+        }
+    }
+
+    fn of_logs(report: LoadReport) -> Self {
+        for problem in &report.problems {
+            tracing::warn!("sandbox: not loaded: {problem}");
+        }
+        tracing::info!(
+            files = report.files.len(),
+            records = report.records(),
+            problems = report.problems.len(),
+            other_files = report.other_files,
+            "sandbox: log files loaded"
+        );
+        let ids: BTreeSet<&str> = report.files.iter().map(|file| &*file.account_id).collect();
+        let hub_account_id = (0u64..)
+            .map(|number| format!("{number:012}"))
+            .find(|id| !ids.contains(&**id))
+            .expect("there are more numbers than accounts");
+        let accounts = ids.into_iter().map(|id| Account {
+            id: id.to_owned(),
+            name: id.to_owned(),
+        });
+        Self {
+            accounts: accounts.collect(),
+            hub_account_id,
+            load_problems: report.problems,
+            files: by_delivery(report.files),
+        }
+    }
+}
+
+fn by_delivery(mut files: Vec<LogFile>) -> Arc<[LogFile]> {
+    files.sort_by(|a, b| (a.delivered_at, &a.key).cmp(&(b.delivered_at, &b.key)));
+    files.into()
+}
+
+fn hub_principal(account_id: &str) -> Principal {
+    let arn = format!("arn:aws:iam::{account_id}:user/identity-trail");
+    Principal {
+        account_id: account_id.to_owned(),
+        user_id: unique_id("AIDA", &Sha256::digest(&arn)),
+        arn,
+        is_session: false,
+    }
+}

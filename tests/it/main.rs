@@ -1,2 +1,5 @@
 //! One integration-test binary: every module here talks to the crate through its public surface or a socket.
 #![cfg(feature = "sandbox")]
+
+mod sandbox;
+mod sandbox_sts;

@@ -1,0 +1,77 @@
+//! How a sandbox is set up.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::Account;
+use super::faults::FaultSettings;
+use super::log_file::LogFile;
+
+/// Everything about a sandbox that is fixed when it starts.
+#[derive(Debug, Clone)]
+pub struct SandboxConfig {
+    /// Where to listen; port 0 takes a free one. Only loopback addresses are bound.
+    pub listen: SocketAddr,
+    /// The records it holds.
+    pub data: Data,
+    /// What its clock reads at the start; the present if none.
+    pub now: Option<Timestamp>,
+    /// What everything random in it follows from.
+    pub seed: u64,
+    /// The name of the role that each account has for the hub to assume.
+    pub role_name: String,
+    /// What the hub must say to assume a role, if the trust policies ask for anything.
+    pub external_id: Option<String>,
+    /// LookupEvents calls a second for each account and Region; none: no quota.
+    pub lookup_rate: Option<f64>,
+    /// How much of that quota others ask for, in calls a second.
+    pub other_tenants_rate: f64,
+    /// How long page tokens of event history live, in real time.
+    pub page_token_lifetime: Duration,
+    /// How often one page token can be used; no limit if none.
+    pub page_token_uses: Option<u32>,
+    /// Whether an event's JSON is written once and kept (twice the memory), for benchmarks in
+    /// which the sandbox is not what is measured.
+    pub prerender: bool,
+    /// What goes wrong from the start.
+    pub faults: FaultSettings,
+}
+
+/// Where a sandbox's records come from.
+#[derive(Debug, Clone)]
+pub enum Data {
+    /// From `AWSLogs/` trees below these directories. The hub is an account of its own, which
+    /// does not occur in the data.
+    Logs(Vec<PathBuf>),
+    /// Records that are at hand. The first account is the hub.
+    Files {
+        /// All accounts, also those without records.
+        accounts: Vec<Account>,
+        /// Their log files, in any order.
+        files: Vec<LogFile>,
+    },
+}
+
+impl SandboxConfig {
+    /// The defaults for `data`: AWS's own rules, and nothing goes wrong.
+    #[must_use]
+    pub fn new(data: Data) -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            data,
+            now: None,
+            seed: 0,
+            role_name: "identity-trail-reader".to_owned(),
+            external_id: None,
+            lookup_rate: Some(2.0),
+            other_tenants_rate: 0.0,
+            page_token_lifetime: Duration::from_secs(3600),
+            page_token_uses: None,
+            prerender: false,
+            faults: FaultSettings::default(),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The services behind the front door: authentication, faults, then the call itself.
+
+use std::sync::Arc;
+
+use hyper::http::request::Parts;
+use jiff::Timestamp;
+
+use crate::clock::Clock;
+
+use super::credentials::{Keyring, Principal};
+use super::error::AwsError;
+use super::faults::{Denial, Faults};
+use super::lookup_events::CloudTrail;
+use super::protocol::{Operation, Protocol};
+use super::sigv4::{self, Caller};
+use super::stats::{Call, Counters};
+use super::sts::Sts;
+
+/// Everything that answers calls.
+#[derive(Debug)]
+pub struct Services {
+    pub(super) keyring: Arc<Keyring>,
+    pub(super) faults: Arc<Faults>,
+    pub(super) counters: Counters,
+    pub(super) clock: Clock,
+    pub(super) sts: Sts,
+    pub(super) cloudtrail: Arc<CloudTrail>,
+}
+
+/// How a call ends.
+#[derive(Debug)]
+pub enum Answer {
+    /// With a body, or with an error.
+    Response(Protocol, Result<String, AwsError>),
+    /// With the connection reset.
+    Reset,
+}
+
+impl Services {
+    /// Answers one request; waits forever where a fault says that nobody answers.
+    pub async fn answer(&self, head: &Parts, body: &[u8]) -> Answer {
+        let operation = match Operation::of(head, body) {
+            Ok(operation) => operation,
+            Err((protocol, error)) => {
+                self.counters.unauthenticated();
+                return Answer::Response(protocol, Err(error));
+            }
+        };
+        let protocol = operation.protocol();
+        let service = operation.service();
+        let caller = match sigv4::verify(head, body, &self.keyring, service, Timestamp::now()) {
+            Ok(caller) => caller,
+            Err(refusal) => {
+                self.counters.unauthenticated();
+                return Answer::Response(protocol, Err(protocol.refusal(&refusal)));
+            }
+        };
+        let call = Call {
+            service,
+            operation: operation.name().to_owned(),
+            account_id: caller.key.principal.account_id.clone(),
+            region: caller.region.clone(),
+        };
+        self.counters.count(&call, |counts| counts.received += 1);
+        if self
+            .faults
+            .read(|faults| faults.dead_regions.contains(&caller.region))
+        {
+            std::future::pending::<()>().await;
+        }
+        let latency = self.faults.read(|faults| faults.latency);
+        if !latency.is_zero() {
+            tokio::time::sleep(latency).await;
+        }
+        if self.faults.hits(|faults| faults.reset) {
+            return Answer::Reset;
+        }
+        let result = if self.faults.hits(|faults| faults.throttle) {
+            Err(protocol.throttle())
+        } else {
+            self.dispatch(&caller, operation).await
+        };
+        self.counters.count(&call, |counts| match &result {
+            Ok(_) => counts.succeeded += 1,
+            Err(error) if is_throttle(error) => counts.throttled += 1,
+            Err(_) => counts.refused += 1,
+        });
+        Answer::Response(protocol, result)
+    }
+
+    async fn dispatch(&self, caller: &Caller, operation: Operation) -> Result<String, AwsError> {
+        let principal = &caller.key.principal;
+        if self
+            .faults
+            .read(|faults| faults.disabled_regions.contains(&caller.region))
+        {
+            return Err(disabled_region(&operation, principal));
+        }
+        match operation {
+            Operation::Sts { action, form } => self.sts.handle(caller, &action, &form).await,
+            Operation::CloudTrail { name, body } if name == "LookupEvents" => {
+                self.authorize(principal, "cloudtrail:LookupEvents")?;
+                let now = self.clock.now();
+                self.cloudtrail
+                    .lookup_events(&principal.account_id, &caller.region, body, now)
+                    .await
+            }
+            Operation::CloudTrail { name, .. } | Operation::Athena { name, .. } => {
+                let message = format!("The sandbox does not have the operation {name}.");
+                Err(AwsError::new("UnknownOperationException", message))
+            }
+        }
+    }
+
+    /// Whether the caller's account still lets it read.
+    fn authorize(&self, principal: &Principal, action: &str) -> Result<(), AwsError> {
+        let account = &principal.account_id;
+        let denial = self
+            .faults
+            .read(|faults| faults.denied_accounts.get(account).copied());
+        let why = match denial {
+            None => return Ok(()),
+            Some(Denial::NotAllowed) => {
+                format!("because no identity-based policy allows the {action} action")
+            }
+            Some(Denial::ServiceControlPolicy) => {
+                "with an explicit deny in a service control policy".to_owned()
+            }
+        };
+        let message = format!(
+            "User: {} is not authorized to perform: {action} {why}",
+            principal.arn
+        );
+        Err(AwsError::new("AccessDeniedException", message))
+    }
+}
+
+fn is_throttle(error: &AwsError) -> bool {
+    matches!(
+        error.code,
+        "ThrottlingException" | "Throttling" | "TooManyRequestsException"
+    )
+}
+
+fn disabled_region(operation: &Operation, principal: &Principal) -> AwsError {
+    match operation.protocol() {
+        Protocol::Json => AwsError::new(
+            "UnrecognizedClientException",
+            "The security token included in the request is invalid.",
+        ),
+        Protocol::Query => {
+            let message = format!(
+                "STS is not activated in this region for account:{}. Your account administrator can \
+                 activate STS in this region using the IAM Console.",
+                principal.account_id
+            );
+            AwsError::new("RegionDisabledException", message).with_status(403)
+        }
+    }
+}
