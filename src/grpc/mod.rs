@@ -1,1 +1,11 @@
-//! The wire: proto ⇄ domain, service, status codes.
+//! The wire: proto ⇄ domain, status codes, the tonic service and server.
+
+/// The generated types and their descriptors: named here, in `grpc` and in `cli` only.
+#[allow(missing_docs, clippy::all, clippy::pedantic)]
+pub mod pb {
+    tonic::include_proto!("identitytrail.v1");
+
+    /// The encoded descriptors of the API and all that it imports, for reflection.
+    pub const FILE_DESCRIPTOR_SET: &[u8] =
+        include_bytes!(concat!(env!("OUT_DIR"), "/identity_trail_descriptor.bin"));
+}
