@@ -1,0 +1,440 @@
+//! The intrusion: a leaked key in `dev`, and what its finder reaches with it in four accounts.
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::apis::Place;
+use super::cast::Cast;
+use super::days::DAY;
+use super::identity::{Caller, From, Session, User, timestamp};
+use super::machines::{object, read_secret};
+use super::record::{FORBIDDEN, NOT_ALLOWED, REGIONS, Record};
+use super::story::{Hop, Story};
+use super::trail::{Ask, Trail, spelled_out};
+
+/// Whose key leaks.
+const LEAKED_USER: &str = "svc-artifact-sync";
+/// Who the intruder becomes, to stay.
+const BACKDOOR_USER: &str = "svc-backup-agent";
+/// Where the snapshot goes: no account of ours.
+const OUTSIDE_ACCOUNT: &str = "999988887777";
+
+/// Where the intruder calls from, at first and after the quiet weeks.
+const FIRST_IP: &str = "203.0.113.77";
+const LATER_IP: &str = "198.51.100.23";
+
+/// A scanner for leaked keys; a script; text meant for whoever opens the log in a spreadsheet or a
+/// terminal.
+const SCANNER: &str = "TruffleHog";
+const SCRIPT: &str =
+    "Boto3/1.34.0 md/Botocore#1.34.0 ua/2.0 os/linux#6.6.9-amd64 md/arch#x86_64 lang/python#3.11.8";
+const FORMULA: &str = "=HYPERLINK(\"http://203.0.113.77/x\",\"error\")";
+const ESCAPES: &str = "aws-cli/2.9.1\u{1b}[2K\u{7}\r\n@SUM(1+1)";
+
+/// The key's rightful weekly use, and the intrusion beside it. `days` reaches as far back as ordinary days.
+pub(super) fn play(trail: &mut Trail, cast: &Cast, now: i64, days: i64) -> Story {
+    let dev = cast.account("dev");
+    let user = User::new(&mut trail.dice, &dev.id, LEAKED_USER);
+    rightful_use(trail, cast, &user, now, days);
+
+    let from = trail.records.len();
+    let mut plot = Plot {
+        trail,
+        cast,
+        user: &user,
+        chain: Vec::new(),
+    };
+    plot.probe(now - 97 * DAY + 2 * 3600);
+    plot.look_again(now - 61 * DAY + 3 * 3600);
+    let backdoor = plot.persist(now - 9 * DAY + 3600);
+    plot.plunder(now - 8 * DAY + 2 * 3600);
+    plot.come_back(&backdoor, now - 6 * DAY + 5 * 3600);
+    plot.last_try(now - 5 * DAY + 3600);
+    let chain = plot.chain;
+
+    let times = || trail.records[from..].iter().map(|record| record.time);
+    let story = Story {
+        leaked_access_key_id: user.access_key_id.clone(),
+        user_name: user.name.clone(),
+        user_arn: user.arn(),
+        account_ids: ["dev", "shared-services", "prod-web", "prod-data"]
+            .map(|name| cast.account(name).id.clone())
+            .into(),
+        chain,
+        backdoor_user_name: backdoor.name.clone(),
+        backdoor_access_key_id: backdoor.access_key_id.clone(),
+        outside_account_id: OUTSIDE_ACCOUNT.into(),
+        source_ips: vec![FIRST_IP.into(), LATER_IP.into()],
+        first_time: bound(times().min()),
+        last_time: bound(times().max()),
+    };
+    clean_up(trail, cast, &user, &backdoor, now - 4 * DAY + 9 * 3600);
+    story
+}
+
+fn bound(time: Option<i64>) -> Timestamp {
+    timestamp(time.expect("the intrusion leaves records"))
+}
+
+/// Every week, the artifacts are synchronised: what the key is for.
+fn rightful_use(trail: &mut Trail, cast: &Cast, user: &User, now: i64, days: i64) {
+    let account = cast.account("dev");
+    let place = Place {
+        account,
+        region: REGIONS[0],
+    };
+    let caller = Caller::user(
+        user,
+        From::new(
+            "10.18.7.11",
+            "aws-cli/1.27.60 Python/3.8.10 Linux/5.4.0-150-generic botocore/1.29.60",
+        ),
+    );
+    for week in 1..=days / 7 {
+        let time = now - week * 7 * DAY + trail.dice.between(0, 600);
+        let record = trail.draft(time, &caller, "sts", "GetCallerIdentity", place.region);
+        trail.write(record);
+        let record = trail
+            .draft(time + 2, &caller, "s3", "GetBucketLocation", place.region)
+            .request(
+                json!({"bucketName": place.bucket(), "Host": "s3.amazonaws.com", "location": ""}),
+            )
+            .resource(
+                "AWS::S3::Bucket",
+                &format!("arn:aws:s3:::{}", place.bucket()),
+                &account.id,
+            );
+        trail.write(record);
+    }
+}
+
+struct Plot<'a> {
+    trail: &'a mut Trail,
+    cast: &'a Cast,
+    user: &'a User,
+    chain: Vec<Hop>,
+}
+
+impl Plot<'_> {
+    fn leaked(&self, ip: &str, agent: &str) -> Caller {
+        Caller::user(self.user, From::new(ip, agent))
+    }
+
+    fn does(&mut self, time: i64, caller: &Caller, service: &str, name: &str) -> Record {
+        self.trail.draft(time, caller, service, name, REGIONS[0])
+    }
+
+    /// A call without parameters that succeeds.
+    fn reads(&mut self, time: i64, caller: &Caller, calls: &[(&str, &str)]) {
+        for (step, (service, name)) in (0..).zip(calls) {
+            let record = self.does(time + step * 2, caller, service, name);
+            self.trail.write(record);
+        }
+    }
+
+    /// What is this key good for? Not much, it seems.
+    fn probe(&mut self, time: i64) {
+        let caller = self.leaked(FIRST_IP, SCANNER);
+        self.reads(time, &caller, &[("sts", "GetCallerIdentity")]);
+        let caller = self.leaked(FIRST_IP, SCRIPT);
+        let arn = self.user.arn();
+        self.reads(
+            time + 610,
+            &caller,
+            &[("sts", "GetCallerIdentity"), ("s3", "ListBuckets")],
+        );
+        for (step, (service, name)) in (0..).zip([
+            ("iam", "ListUsers"),
+            ("iam", "GetAccountAuthorizationDetails"),
+            ("iam", "ListAttachedUserPolicies"),
+            ("iam", "CreateAccessKey"),
+            ("secretsmanager", "ListSecrets"),
+            ("ses", "GetSendQuota"),
+        ]) {
+            let on = if service == "iam" { &arn } else { "*" };
+            let record = self.does(time + 640 + step, &caller, service, name).denied(
+                &caller,
+                on,
+                NOT_ALLOWED,
+            );
+            self.trail.write(record);
+        }
+        // In every Region within the same second.
+        for region in REGIONS {
+            let record = self
+                .trail
+                .draft(time + 700, &caller, "ec2", "DescribeInstances", region)
+                .request(json!({"instancesSet": {}, "filterSet": {}}))
+                .denied(&caller, "*", NOT_ALLOWED);
+            self.trail.write(record);
+        }
+        let record = self
+            .does(time + 755, &caller, "iam", "SimulatePrincipalPolicy")
+            .request(json!({"policySourceArn": arn, "actionNames": ["sts:AssumeRole", "iam:PassRole", "s3:GetObject"]}));
+        self.trail.write(record);
+        let admin = self.cast.role(
+            self.cast.account("management"),
+            "OrganizationAccountAccessRole",
+        );
+        self.trail
+            .assume_role_denied(time + 802, &caller, admin, REGIONS[0]);
+        let odd = self.leaked(FIRST_IP, FORMULA);
+        self.reads(
+            time + DAY,
+            &odd,
+            &[("sts", "GetCallerIdentity"), ("iam", "GetUser")],
+        );
+    }
+
+    /// Does the key still work?
+    fn look_again(&mut self, time: i64) {
+        let caller = self.leaked(LATER_IP, ESCAPES);
+        self.reads(time, &caller, &[("sts", "GetCallerIdentity")]);
+    }
+
+    /// Takes a role, under a session name that goes unnoticed.
+    fn hop(
+        &mut self,
+        time: i64,
+        caller: &Caller,
+        account: &str,
+        role: &str,
+        name: &str,
+    ) -> Session {
+        let role = self.cast.role(self.cast.account(account), role);
+        let session = self
+            .trail
+            .assume_role(time, caller, role, name, REGIONS[0], Ask::default());
+        self.chain.push(Hop {
+            time: timestamp(time),
+            account_id: role.account_id.clone(),
+            role_arn: role.arn(),
+            session_name: name.into(),
+            access_key_id: session.access_key_id.clone(),
+        });
+        session
+    }
+
+    /// The deployer's trust is wide: from `dev` into `shared-services`, and a user of one's own there.
+    fn persist(&mut self, time: i64) -> User {
+        let caller = self.leaked(LATER_IP, SCRIPT);
+        self.reads(
+            time,
+            &caller,
+            &[("sts", "GetCallerIdentity"), ("iam", "ListRoles")],
+        );
+        let session = self.hop(
+            time + 95,
+            &caller,
+            "shared-services",
+            "artifact-deployer",
+            "artifact-sync",
+        );
+        let caller = Caller::session(&session, From::new(LATER_IP, SCRIPT));
+        self.reads(
+            time + 110,
+            &caller,
+            &[
+                ("sts", "GetCallerIdentity"),
+                ("iam", "ListRoles"),
+                ("iam", "ListUsers"),
+                ("organizations", "ListAccounts"),
+            ],
+        );
+        let place = Place {
+            account: self.cast.account("shared-services"),
+            region: REGIONS[0],
+        };
+        read_secret(self.trail, time + 300, &caller, &place, "ci/registry");
+
+        let account_id = &place.account.id;
+        let backdoor = User::new(&mut self.trail.dice, account_id, BACKDOOR_USER);
+        let name = json!({"userName": backdoor.name});
+        let at = time + 420;
+        let record = self
+            .does(at, &caller, "iam", "CreateUser")
+            .request(name.clone())
+            .response(json!({"user": {"path": "/", "userName": backdoor.name, "userId": backdoor.id, "arn": backdoor.arn(), "createDate": spelled_out(at)}}));
+        self.trail.write(record);
+        let record = self
+            .does(at + 3, &caller, "iam", "AttachUserPolicy")
+            .request(json!({"userName": backdoor.name, "policyArn": "arn:aws:iam::aws:policy/AdministratorAccess"}));
+        self.trail.write(record);
+        let record = self
+            .does(at + 3, &caller, "iam", "CreateAccessKey")
+            .request(name)
+            .response(json!({"accessKey": {"userName": backdoor.name, "accessKeyId": backdoor.access_key_id, "status": "Active", "createDate": spelled_out(at + 3)}}));
+        self.trail.write(record);
+        let record = self
+            .does(at + 60, &caller, "cloudtrail", "StopLogging")
+            .request(json!({"name": "organization-trail"}))
+            .denied(&caller, &trail_arn(&place), FORBIDDEN);
+        self.trail.write(record);
+        backdoor
+    }
+
+    /// The next night, all the way: `dev`, `shared-services`, `prod-web`, `prod-data`.
+    fn plunder(&mut self, time: i64) {
+        let caller = self.leaked(LATER_IP, SCRIPT);
+        let from = From::new(LATER_IP, SCRIPT);
+        let first = self.hop(
+            time,
+            &caller,
+            "shared-services",
+            "artifact-deployer",
+            "artifact-sync",
+        );
+        let caller = Caller::session(&first, from.clone());
+        self.reads(
+            time + 4,
+            &caller,
+            &[("iam", "ListRoles"), ("ecr", "DescribeRepositories")],
+        );
+
+        let second = self.hop(time + 60, &caller, "prod-web", "deploy-target", "deploy");
+        let caller = Caller::session(&second, from.clone());
+        let web = Place {
+            account: self.cast.account("prod-web"),
+            region: REGIONS[0],
+        };
+        self.reads(
+            time + 70,
+            &caller,
+            &[
+                ("sts", "GetCallerIdentity"),
+                ("ec2", "DescribeInstances"),
+                ("lambda", "ListFunctions20150331"),
+                ("secretsmanager", "ListSecrets"),
+                ("cloudtrail", "DescribeTrails"),
+            ],
+        );
+        for (step, secret) in (0..).zip([
+            "prod-web/database",
+            "prod-web/session-signing",
+            "shared/warehouse",
+        ]) {
+            read_secret(self.trail, time + 200 + step, &caller, &web, secret);
+        }
+        let record = self
+            .does(time + 330, &caller, "cloudtrail", "StopLogging")
+            .request(json!({"name": "organization-trail"}))
+            .denied(&caller, &trail_arn(&web), FORBIDDEN);
+        self.trail.write(record);
+
+        let third = self.hop(time + 600, &caller, "prod-data", "data-migration", "deploy");
+        self.take_the_database(time + 640, &Caller::session(&third, from));
+    }
+
+    /// A snapshot, shared with an account of the intruder's, and the objects of a bucket.
+    fn take_the_database(&mut self, time: i64, caller: &Caller) {
+        let place = Place {
+            account: self.cast.account("prod-data"),
+            region: REGIONS[0],
+        };
+        let snapshot = "orders-maintenance";
+        self.reads(
+            time,
+            caller,
+            &[
+                ("sts", "GetCallerIdentity"),
+                ("rds", "DescribeDBInstances"),
+                ("s3", "ListBuckets"),
+                ("kms", "ListAliases"),
+            ],
+        );
+        let record = self
+            .does(time + 120, caller, "rds", "CreateDBSnapshot")
+            .request(json!({"dBInstanceIdentifier": "orders", "dBSnapshotIdentifier": snapshot}))
+            .response(json!({
+                "dBSnapshotIdentifier": snapshot, "dBInstanceIdentifier": "orders", "engine": "postgres",
+                "dBSnapshotArn": place.arn("rds", &format!("snapshot:{snapshot}")), "status": "creating",
+                "snapshotType": "manual", "encrypted": false, "allocatedStorage": 400, "percentProgress": 0,
+            }));
+        self.trail.write(record);
+        for step in [180, 300, 420] {
+            let record = self
+                .does(time + step, caller, "rds", "DescribeDBSnapshots")
+                .request(json!({"dBSnapshotIdentifier": snapshot}));
+            self.trail.write(record);
+        }
+        let record = self
+            .does(time + 480, caller, "rds", "ModifyDBSnapshotAttribute")
+            .request(json!({"dBSnapshotIdentifier": snapshot, "attributeName": "restore", "valuesToAdd": [OUTSIDE_ACCOUNT]}))
+            .response(json!({"dBSnapshotIdentifier": snapshot, "dBSnapshotAttributes": [{"attributeName": "restore", "attributeValues": [OUTSIDE_ACCOUNT]}]}));
+        self.trail.write(record);
+        for part in 0..24 {
+            let key = format!("exports/customers/part-{part:05}.csv.gz");
+            object(
+                self.trail,
+                time + 600 + part / 4,
+                caller,
+                &place,
+                "GetObject",
+                &key,
+            );
+        }
+        let record = self
+            .does(time + 900, caller, "cloudtrail", "DeleteTrail")
+            .request(json!({"name": "organization-trail"}))
+            .denied(caller, &trail_arn(&place), FORBIDDEN);
+        self.trail.write(record);
+    }
+
+    /// With the user of one's own: a federated session, which no deleted key ends.
+    fn come_back(&mut self, backdoor: &User, time: i64) {
+        let from = From::new(FIRST_IP, SCRIPT);
+        let caller = Caller::user(backdoor, from.clone());
+        self.reads(time, &caller, &[("sts", "GetCallerIdentity")]);
+        let key = self.trail.dice.unique_id("ASIA", &backdoor.account_id);
+        let name = "backup";
+        let credentials = self.trail.credentials(&key, time + 20 + 36 * 3600);
+        let federated = format!("arn:aws:sts::{}:federated-user/{name}", backdoor.account_id);
+        let record = self
+            .does(time + 20, &caller, "sts", "GetFederationToken")
+            .request(json!({"name": name, "durationSeconds": 129_600, "policyArns": [{"arn": "arn:aws:iam::aws:policy/AdministratorAccess"}]}))
+            .response(json!({
+                "credentials": credentials, "packedPolicySize": 4,
+                "federatedUser": {"federatedUserId": format!("{}:{name}", backdoor.account_id), "arn": federated},
+            }));
+        self.trail.write(record);
+        let caller = Caller::federated(backdoor, name, &key, time + 20, from);
+        self.reads(
+            time + 45,
+            &caller,
+            &[
+                ("s3", "ListBuckets"),
+                ("ecr", "DescribeRepositories"),
+                ("codeartifact", "ListRepositories"),
+                ("ec2", "DescribeInstances"),
+            ],
+        );
+    }
+
+    /// One more round with the leaked key, before it is switched off.
+    fn last_try(&mut self, time: i64) {
+        let caller = self.leaked(LATER_IP, FORMULA);
+        self.reads(time, &caller, &[("sts", "GetCallerIdentity")]);
+        let admin = self.cast.role(self.cast.account("prod-data"), "BreakGlass");
+        self.trail
+            .assume_role_denied(time + 33, &caller, admin, REGIONS[0]);
+    }
+}
+
+/// Somebody notices, and takes away what they can: the key, and the user that was made.
+fn clean_up(trail: &mut Trail, cast: &Cast, user: &User, backdoor: &User, time: i64) {
+    let person = &cast.people[7];
+    for (user, at) in [(user, time), (backdoor, time + 700)] {
+        let account = cast.account_by_id(&user.account_id);
+        let role = cast.permission_set(account, "AdministratorAccess");
+        let session = trail.session(at - 90, role, &person.email);
+        let caller = Caller::session(&session, From::new(&*person.ip, person.browser)).in_console();
+        let record = trail
+            .draft(at, &caller, "iam", "UpdateAccessKey", REGIONS[0])
+            .request(json!({"userName": user.name, "accessKeyId": user.access_key_id, "status": "Inactive"}));
+        trail.write(record);
+    }
+}
+
+fn trail_arn(place: &Place<'_>) -> String {
+    place.arn("cloudtrail", "trail/organization-trail")
+}
