@@ -80,6 +80,9 @@ pub struct ScanError {
     pub reason: Reason,
     /// The scan turned out not to apply: a Region that is disabled in the account.
     pub not_applicable: bool,
+    /// Everything from this second on was read, though the last event read may be newer; `None`
+    /// where only the bound of the last page is known.
+    pub covered_from: Option<EventTime>,
     /// What was spent on the failed page.
     pub cost: PageCost,
 }

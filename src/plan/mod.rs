@@ -3,9 +3,11 @@
 pub mod coverage;
 pub mod facts;
 pub mod outcome;
+mod planner;
 pub mod scan;
 
 pub use coverage::{Completeness, Coverage};
 pub use facts::Facts;
 pub use outcome::{OutcomeState, Reason, ReasonCode, ScanOutcome};
+pub use planner::plan;
 pub use scan::{Gap, LookupAttribute, QueryPlan, Scan, ScanId, ScanTarget};

@@ -1,6 +1,7 @@
 //! What a plan consists of.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 
 use super::facts::ArchiveFacts;
@@ -88,6 +89,18 @@ pub struct Gap {
     pub backend: Option<BackendKind>,
     /// Why nobody reads it, and what to do.
     pub reason: Reason,
+}
+
+impl fmt::Display for LookupAttribute {
+    /// `Attribute=value`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Username(value) => write!(f, "Username={value}"),
+            Self::AccessKeyId(value) => write!(f, "AccessKeyId={value}"),
+            Self::EventName(value) => write!(f, "EventName={value}"),
+            Self::EventSource(value) => write!(f, "EventSource={value}"),
+        }
+    }
 }
 
 impl ScanTarget {

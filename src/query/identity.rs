@@ -94,6 +94,24 @@ impl Identity {
     }
 }
 
+impl fmt::Display for Identity {
+    /// `kind=value`: for logs, plans and the digest that a resume token holds.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UserName(name) => write!(f, "user_name={name}"),
+            Self::SessionName(name) => write!(f, "session_name={name}"),
+            Self::RoleSession {
+                role_name,
+                session_name,
+            } => write!(f, "role_session={role_name}/{session_name}"),
+            Self::RoleName(name) => write!(f, "role_name={name}"),
+            Self::AccessKeyId(key) => write!(f, "access_key_id={key}"),
+            Self::Root => f.write_str("root"),
+            Self::Arn(arn) => write!(f, "arn={arn}"),
+        }
+    }
+}
+
 impl IdentityArn {
     fn matches(&self, who: &UserIdentity) -> bool {
         match &self.principal {

@@ -19,6 +19,20 @@ pub struct InvalidId {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AccountId(u64);
 
+impl AccountId {
+    /// The id as a number, leading zeros lost.
+    #[must_use]
+    pub fn as_u64(self) -> u64 {
+        self.0
+    }
+
+    /// From the id as a number; `None` if it has more than twelve digits.
+    #[must_use]
+    pub fn from_u64(number: u64) -> Option<Self> {
+        (number < 1_000_000_000_000).then_some(Self(number))
+    }
+}
+
 impl FromStr for AccountId {
     type Err = InvalidId;
 

@@ -15,6 +15,18 @@ pub enum BackendKind {
     Athena,
 }
 
+impl BackendKind {
+    /// The design's word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::EventHistory => "event_history",
+            Self::Logs => "logs",
+            Self::Athena => "athena",
+        }
+    }
+}
+
 /// How much of each event the caller wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RecordView {

@@ -1,5 +1,20 @@
 //! Running a plan: fan-out, merge, resume.
+//!
+//! A root that plans, dispatches and merges, and leaves that read: [`engine`] starts a search,
+//! `run` drives it from plan to summary, [`fan_out`] decides which scan reads next, [`merge`]
+//! brings what they read into one order, [`admission`] has the last word on every event, and
+//! [`outcomes`] says how each scan ended. A search is a stream that owns its tasks: polling it
+//! drives it, dropping it stops it.
 
+pub mod admission;
+pub mod engine;
+pub mod facets;
+pub mod fan_out;
 pub mod item;
+pub mod merge;
+pub mod outcomes;
+pub mod resume;
+mod run;
 
+pub use engine::{Engine, EngineLimits, EngineParts, FactSource, Refusal, SearchStream};
 pub use item::{Facets, PlanAnnouncement, Progress, SearchItem, StopReason, Summary};

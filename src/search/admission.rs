@@ -1,0 +1,73 @@
+//! The last word on every event: whatever a backend returned, only what the whole request means
+//! leaves the service.
+
+use std::collections::BTreeSet;
+
+use crate::plan::{Scan, ScanTarget};
+use crate::query::{AccountId, Event, EventQuery, RecordView};
+
+/// Checks events against the whole request.
+#[derive(Debug)]
+pub struct Admission<'a> {
+    /// The question.
+    pub query: &'a EventQuery,
+    /// The accounts that the search may answer about.
+    pub accounts: &'a BTreeSet<AccountId>,
+}
+
+impl Admission<'_> {
+    /// Whether `event`, read by `scan`, belongs to the answer; notes which identities it matched.
+    ///
+    /// An event that a resume point has passed does not.
+    pub fn admit(&self, scan: &Scan, event: &mut Event) -> bool {
+        if !self.in_scope(scan, event) || !self.passes_filter(event) || self.passed(event) {
+            return false;
+        }
+        let Some(who) = &event.user_identity else {
+            return false;
+        };
+        event.matched_identities = self
+            .query
+            .identities
+            .iter()
+            .filter(|identity| identity.matches(who))
+            .cloned()
+            .collect();
+        if self.query.record_view != RecordView::Full {
+            event.record = None;
+        }
+        !event.matched_identities.is_empty()
+    }
+
+    /// Ownership: the scan's own seconds, and the accounts and Regions asked for.
+    fn in_scope(&self, scan: &Scan, event: &Event) -> bool {
+        if !scan.range.contains(event.key.time) || !self.accounts.contains(&event.key.account) {
+            return false;
+        }
+        match &scan.target {
+            // A record that one Region's history shows with another awsRegion is kept: the
+            // Region read was asked for.
+            ScanTarget::EventHistory { .. } => true,
+            ScanTarget::Athena {
+                accounts, regions, ..
+            } => {
+                let in_region = regions.as_ref().is_none_or(|regions| {
+                    let region = event.aws_region.as_deref();
+                    region.is_some_and(|name| regions.iter().any(|r| r.as_str() == name))
+                });
+                accounts.contains(&event.key.account) && in_region
+            }
+        }
+    }
+
+    fn passes_filter(&self, event: &Event) -> bool {
+        self.query
+            .filter
+            .admits(&event.event_name, &event.event_source, event.category)
+    }
+
+    fn passed(&self, event: &Event) -> bool {
+        let position = self.query.resume.as_ref().and_then(|r| r.position.as_ref());
+        position.is_some_and(|position| event.key >= *position)
+    }
+}

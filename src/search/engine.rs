@@ -1,0 +1,208 @@
+//! The engine: everything that searches share, and the one way to start a search.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use futures::stream::{self, BoxStream, StreamExt};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::fan_out::PageMemory;
+use super::item::SearchItem;
+use super::resume::scope_digest;
+use super::run::Search;
+use crate::backend::{Backend, SearchContext};
+use crate::clock::Clock;
+use crate::plan::Reason;
+use crate::plan::facts::{AccountFacts, ArchiveFacts, Routing};
+use crate::query::{AccessKeyId, AccountId, EventQuery};
+
+/// What planning asks AWS beforehand.
+#[async_trait]
+pub trait FactSource: Send + Sync {
+    /// The archives with their tables described; one that cannot be, or not within `limit`, is
+    /// there with a reason.
+    async fn archives(&self, limit: Duration) -> Vec<Arc<ArchiveFacts>>;
+
+    /// The account that owns an access key.
+    async fn key_owner(&self, key: &AccessKeyId) -> Result<AccountId, Reason>;
+}
+
+/// The bounds that the engine keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EngineLimits {
+    /// Searches at once in this process.
+    pub concurrent_searches: usize,
+    /// Bytes of events that wait for their turn, for all searches.
+    pub page_memory_bytes: u64,
+    /// Athena queries that one search has open at once.
+    pub athena_queries_per_search: usize,
+    /// The longest wait for the facts; what is not known by then is planned as unknown.
+    pub facts_timeout: Duration,
+    /// Silence after which progress is reported unasked.
+    pub silence: Duration,
+}
+
+impl Default for EngineLimits {
+    fn default() -> Self {
+        Self {
+            concurrent_searches: 64,
+            page_memory_bytes: 64 * 1024 * 1024,
+            athena_queries_per_search: 4,
+            facts_timeout: Duration::from_secs(10),
+            silence: Duration::from_secs(15),
+        }
+    }
+}
+
+/// What an engine is made of.
+pub struct EngineParts {
+    /// The service's clock.
+    pub clock: Clock,
+    /// The federation's accounts.
+    pub accounts: Vec<AccountFacts>,
+    /// How routing is tuned.
+    pub routing: Routing,
+    /// The bounds.
+    pub limits: EngineLimits,
+    /// Who answers what planning asks.
+    pub facts: Arc<dyn FactSource>,
+    /// Reads event history.
+    pub event_history: Arc<dyn Backend>,
+    /// Reads archives.
+    pub athena: Arc<dyn Backend>,
+    /// Cancelled when the service shuts down: streams end with a summary and a token.
+    pub drain: CancellationToken,
+}
+
+/// Runs searches. Cheap to clone; all clones share their limits.
+#[derive(Clone)]
+pub struct Engine {
+    pub(super) shared: Arc<Shared>,
+}
+
+pub(super) struct Shared {
+    pub(super) parts: EngineParts,
+    pub(super) memory: PageMemory,
+    searches: Arc<Semaphore>,
+    last_search_id: AtomicU64,
+}
+
+/// Why a search does not even begin.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Accounts that are not in this federation (or not the caller's to see).
+    #[error("accounts that are not in this federation: {}", join(.0))]
+    UnknownAccounts(Vec<AccountId>),
+    /// The resume token's search read other accounts or Regions than this one would.
+    #[error(
+        "the federation's accounts or Regions have changed since the resume token was issued: \
+         name the accounts of the first stream's plan in the request, or begin anew without the token"
+    )]
+    ScopeChanged,
+    /// The process runs as many searches as it may.
+    #[error("{limit} searches are running, which is the limit: try again when one has ended")]
+    TooManySearches {
+        /// `limits.concurrent_searches`.
+        limit: usize,
+    },
+}
+
+/// The stream of one search. Dropping it stops everything that the search started.
+pub type SearchStream = BoxStream<'static, SearchItem>;
+
+impl Engine {
+    /// An engine of these parts.
+    #[must_use]
+    pub fn new(parts: EngineParts) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                memory: PageMemory::new(parts.limits.page_memory_bytes),
+                searches: Arc::new(Semaphore::new(parts.limits.concurrent_searches)),
+                last_search_id: AtomicU64::new(0),
+                parts,
+            }),
+        }
+    }
+
+    /// The service's clock.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.shared.parts.clock
+    }
+
+    /// The federation's accounts.
+    #[must_use]
+    pub fn accounts(&self) -> &[AccountFacts] {
+        &self.shared.parts.accounts
+    }
+
+    /// The archives, described.
+    pub async fn archives(&self) -> Vec<Arc<ArchiveFacts>> {
+        let limit = self.shared.parts.limits.facts_timeout;
+        self.shared.parts.facts.archives(limit).await
+    }
+
+    /// Begins a search. Nothing is asked of AWS before the stream is polled.
+    ///
+    /// The stream begins with a plan and ends with a summary, two seconds before `deadline` at the
+    /// latest. Polling it drives it; a stream that is not polled reads at most a page ahead in each
+    /// scan.
+    pub fn search(
+        &self,
+        query: EventQuery,
+        caller: Arc<str>,
+        deadline: Option<Instant>,
+    ) -> Result<SearchStream, Refusal> {
+        let accounts = self.accounts_asked(&query)?;
+        let scope = scope_digest(accounts.iter().map(|account| {
+            let regions = if query.regions.is_empty() {
+                &account.regions
+            } else {
+                &query.regions
+            };
+            (account.id, regions.as_slice())
+        }));
+        if (query.resume.as_ref()).is_some_and(|resume| resume.scope_digest != scope) {
+            return Err(Refusal::ScopeChanged);
+        }
+        let limit = self.shared.parts.limits.concurrent_searches;
+        let permit = Arc::clone(&self.shared.searches)
+            .try_acquire_owned()
+            .map_err(|_| Refusal::TooManySearches { limit })?;
+        let context = SearchContext {
+            search_id: self.shared.last_search_id.fetch_add(1, Ordering::Relaxed),
+            caller,
+            query,
+            deadline,
+        };
+        let search = Search::new(Arc::clone(&self.shared), context, accounts, scope, permit);
+        let next = |mut search: Search| async move {
+            let item = search.next().await?;
+            Some((item, search))
+        };
+        Ok(stream::unfold(search, next).boxed())
+    }
+
+    fn accounts_asked(&self, query: &EventQuery) -> Result<Vec<AccountFacts>, Refusal> {
+        let asked: BTreeSet<AccountId> = query.account_ids.iter().copied().collect();
+        let known: BTreeSet<AccountId> = self.accounts().iter().map(|account| account.id).collect();
+        let unknown: Vec<AccountId> = asked.difference(&known).copied().collect();
+        if !unknown.is_empty() {
+            return Err(Refusal::UnknownAccounts(unknown));
+        }
+        let all = asked.is_empty();
+        Ok((self.accounts().iter())
+            .filter(|account| all || asked.contains(&account.id))
+            .cloned()
+            .collect())
+    }
+}
+
+fn join(accounts: &[AccountId]) -> String {
+    let names: Vec<String> = accounts.iter().map(ToString::to_string).collect();
+    names.join(", ")
+}

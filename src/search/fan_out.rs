@@ -1,0 +1,320 @@
+//! Which scan reads next.
+//!
+//! A step is one AWS answer of one scan, read and checked in a task of its own; the fan-out owns
+//! these tasks and dropping it ends them. It never waits for the merge: a scan whose events still
+//! wait for their turn is simply not stepped beyond one page of prefetch, so no permit is held and
+//! the scan that the merge waits for always gets its step.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::{Id, JoinError, JoinSet};
+
+use super::admission::Admission;
+use super::merge::{Lane, Merge};
+use crate::backend::{Page, ScanError, ScanReader, SearchContext};
+use crate::plan::{Reason, ReasonCode, Scan};
+use crate::query::{AccountId, BackendKind, Event, EventTime};
+
+/// What a page is assumed to take before it is known: 50 records of a generous size.
+const ASSUMED_PAGE_BYTES: u64 = 128 * 1024;
+
+/// The bytes of pages that wait in this process, for all searches: a semaphore of KiB.
+#[derive(Debug, Clone)]
+pub struct PageMemory {
+    kib: Arc<Semaphore>,
+    all: u32,
+}
+
+impl PageMemory {
+    /// A budget of this many bytes.
+    #[must_use]
+    pub fn new(bytes: u64) -> Self {
+        let all = u32::try_from(bytes / 1024).unwrap_or(u32::MAX).max(1);
+        let all = all.min(u32::try_from(Semaphore::MAX_PERMITS).unwrap_or(u32::MAX));
+        Self {
+            kib: Arc::new(Semaphore::new(all as usize)),
+            all,
+        }
+    }
+
+    fn reserve(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
+        let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
+        self.kib
+            .clone()
+            .try_acquire_many_owned(kib.min(self.all))
+            .ok()
+    }
+}
+
+/// An event that waits for its turn, and the share of memory that its page holds.
+#[derive(Debug)]
+pub struct HeldEvent {
+    /// The event.
+    pub event: Box<Event>,
+    _memory: Option<Arc<OwnedSemaphorePermit>>,
+}
+
+/// The end of one step.
+#[derive(Debug)]
+pub struct Step {
+    /// Whose.
+    pub lane: Lane,
+    /// Its page, checked against the request, or why the scan ended.
+    pub result: Result<AdmittedPage, ScanError>,
+}
+
+/// A page of which only the events of the answer are left.
+#[derive(Debug)]
+pub struct AdmittedPage {
+    /// The events of the answer.
+    pub events: Vec<HeldEvent>,
+    /// What else the page said; its own events are gone.
+    pub page: Page,
+}
+
+/// The scans of one search and the steps that they take.
+pub struct FanOut {
+    scans: Vec<Arc<Scan>>,
+    /// By lane; `None` while a step is under way and after the end.
+    readers: Vec<Option<Box<dyn ScanReader>>>,
+    /// Idle lanes that may take a step, by bound.
+    runnable: BTreeSet<(EventTime, Lane)>,
+    /// Idle lanes that have read far enough ahead, by bound.
+    parked: BTreeSet<(EventTime, Lane)>,
+    page_events: Vec<usize>,
+    page_bytes: Vec<u64>,
+    running: JoinSet<Done>,
+    lane_of: HashMap<Id, Lane>,
+    /// Athena queries that are open at once: older slices cost money that a caller who stops early
+    /// need not spend.
+    athena_open: BTreeSet<Lane>,
+    athena_at_once: usize,
+    memory: PageMemory,
+    context: Arc<SearchContext>,
+    accounts: Arc<BTreeSet<AccountId>>,
+}
+
+struct Done {
+    lane: Lane,
+    reader: Box<dyn ScanReader>,
+    result: Result<Page, ScanError>,
+    memory: Option<OwnedSemaphorePermit>,
+}
+
+impl FanOut {
+    /// Ready to read `scans`; nothing is asked yet.
+    pub fn new(
+        scans: Vec<Scan>,
+        readers: Vec<Box<dyn ScanReader>>,
+        athena_at_once: usize,
+        memory: PageMemory,
+        context: Arc<SearchContext>,
+        accounts: Arc<BTreeSet<AccountId>>,
+    ) -> Self {
+        Self {
+            runnable: (scans.iter().enumerate())
+                .map(|(lane, scan)| (scan.range.last(), lane))
+                .collect(),
+            page_events: vec![0; scans.len()],
+            page_bytes: vec![ASSUMED_PAGE_BYTES; scans.len()],
+            readers: readers.into_iter().map(Some).collect(),
+            parked: BTreeSet::new(),
+            running: JoinSet::new(),
+            lane_of: HashMap::new(),
+            athena_open: BTreeSet::new(),
+            athena_at_once: athena_at_once.max(1),
+            scans: scans.into_iter().map(Arc::new).collect(),
+            memory,
+            context,
+            accounts,
+        }
+    }
+
+    /// Starts every step that may start now, those that the merge needs soonest first.
+    pub fn start_steps<E>(&mut self, merge: &Merge<E>) {
+        // What the merge waits for reads on, however much of one second it holds already.
+        while let Some((bound, lane)) = self.parked.last().copied()
+            && merge.position() == Some(bound)
+        {
+            self.parked.remove(&(bound, lane));
+            self.runnable.insert((bound, lane));
+        }
+        let mut passed_over = Vec::new();
+        while let Some((bound, lane)) = self.runnable.pop_last() {
+            let needed = merge.position() == Some(bound);
+            if self.is_athena(lane) && !needed && !self.may_open(lane) {
+                passed_over.push((bound, lane));
+                continue;
+            }
+            let memory = self.memory.reserve(self.page_bytes[lane]);
+            // Without memory the search still moves: one step at a time, for what is waited for.
+            if memory.is_none() && !(needed && self.running.is_empty()) {
+                passed_over.push((bound, lane));
+                break;
+            }
+            self.step(lane, memory);
+        }
+        self.runnable.extend(passed_over);
+    }
+
+    /// Waits for a step to end. `None` when none is running. Cancel safe.
+    pub async fn next_step<E>(&mut self, merge: &Merge<E>) -> Option<Step> {
+        let (id, ended) = match self.running.join_next_with_id().await? {
+            Ok((id, done)) => (id, Ok(done)),
+            Err(error) => (error.id(), Err(error)),
+        };
+        let lane = self.lane_of.remove(&id)?;
+        Some(match ended {
+            Ok(done) => self.end_step(done, merge),
+            Err(error) => {
+                self.athena_open.remove(&lane);
+                Step {
+                    lane,
+                    result: Err(defect(&error)),
+                }
+            }
+        })
+    }
+
+    /// Tells that events of `lane` have left the merge: it may have room for another page.
+    pub fn released<E>(&mut self, lane: Lane, merge: &Merge<E>) {
+        if let Some(bound) = merge.bound(lane)
+            && merge.held(lane) <= self.page_events[lane]
+            && self.parked.remove(&(bound, lane))
+        {
+            self.runnable.insert((bound, lane));
+        }
+    }
+
+    /// Ends every Athena scan that has no query running, and says which: the byte budget is spent.
+    pub fn abandon_athena(&mut self) -> Vec<Lane> {
+        let lanes: Vec<Lane> = (0..self.scans.len())
+            .filter(|lane| self.is_athena(*lane) && self.readers[*lane].is_some())
+            .collect();
+        for lane in &lanes {
+            self.readers[*lane] = None;
+            self.athena_open.remove(lane);
+        }
+        self.runnable.retain(|(_, lane)| !lanes.contains(lane));
+        self.parked.retain(|(_, lane)| !lanes.contains(lane));
+        lanes
+    }
+
+    /// Whether a step is under way.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        !self.running.is_empty()
+    }
+
+    fn is_athena(&self, lane: Lane) -> bool {
+        self.scans[lane].target.backend() == BackendKind::Athena
+    }
+
+    fn may_open(&self, lane: Lane) -> bool {
+        self.athena_open.contains(&lane) || self.athena_open.len() < self.athena_at_once
+    }
+
+    fn step(&mut self, lane: Lane, memory: Option<OwnedSemaphorePermit>) {
+        let Some(mut reader) = self.readers[lane].take() else {
+            return;
+        };
+        if self.is_athena(lane) {
+            self.athena_open.insert(lane);
+        }
+        let scan = Arc::clone(&self.scans[lane]);
+        let context = Arc::clone(&self.context);
+        let accounts = Arc::clone(&self.accounts);
+        let task = self.running.spawn(async move {
+            let mut result = reader.next_page().await;
+            if let Ok(page) = &mut result {
+                let admission = Admission {
+                    query: &context.query,
+                    accounts: &accounts,
+                };
+                let read = page.events.len().max(1) as u64;
+                page.events
+                    .retain_mut(|event| admission.admit(&scan, event));
+                page.cost.memory_bytes = page.cost.memory_bytes * page.events.len() as u64 / read;
+            }
+            Done {
+                lane,
+                reader,
+                result,
+                memory,
+            }
+        });
+        self.lane_of.insert(task.id(), lane);
+    }
+
+    fn end_step<E>(&mut self, done: Done, merge: &Merge<E>) -> Step {
+        let Done {
+            lane,
+            reader,
+            result,
+            memory,
+        } = done;
+        let ended = result.as_ref().map_or(true, |page| page.end);
+        if ended {
+            self.athena_open.remove(&lane);
+        } else {
+            self.readers[lane] = Some(reader);
+        }
+        let result = result.map(|mut page| {
+            let events = std::mem::take(&mut page.events);
+            self.page_events[lane] = self.page_events[lane].max(events.len());
+            let memory = self.keep(memory, page.cost.memory_bytes).map(Arc::new);
+            let events = events.into_iter().map(|event| HeldEvent {
+                event: Box::new(event),
+                _memory: memory.clone(),
+            });
+            AdmittedPage {
+                events: events.collect(),
+                page,
+            }
+        });
+        if let (Ok(admitted), Some(old), false) = (&result, merge.bound(lane), ended) {
+            let bound = admitted.page.bound.map_or(old, |bound| bound.min(old));
+            let held = merge.held(lane) + admitted.events.len();
+            // One page of prefetch: more is read only for what the merge waits for.
+            if held <= self.page_events[lane] {
+                self.runnable.insert((bound, lane));
+            } else {
+                self.parked.insert((bound, lane));
+            }
+        }
+        Step { lane, result }
+    }
+
+    /// Gives back what the page did not need; what it needs beyond the reservation is taken if it
+    /// is there.
+    fn keep(
+        &self,
+        memory: Option<OwnedSemaphorePermit>,
+        bytes: u64,
+    ) -> Option<OwnedSemaphorePermit> {
+        let mut memory = memory?;
+        let kib = usize::try_from(bytes.div_ceil(1024)).unwrap_or(usize::MAX);
+        let reserved = memory.num_permits();
+        if kib < reserved {
+            drop(memory.split(reserved - kib));
+        } else if let Some(more) = self.memory.reserve(((kib - reserved) as u64) * 1024) {
+            memory.merge(more);
+        }
+        Some(memory)
+    }
+}
+
+fn defect(error: &JoinError) -> ScanError {
+    tracing::error!(%error, "a scan's task ended in a defect");
+    ScanError {
+        reason: Reason::new(
+            ReasonCode::Internal,
+            "reading this scan hit a defect of the service: please report it with the time of the search",
+        ),
+        not_applicable: false,
+        covered_from: None,
+        cost: crate::backend::PageCost::default(),
+    }
+}
