@@ -96,6 +96,8 @@ pub struct Event {
     pub resources: Vec<Resource>,
     /// What was acted upon: from `resources` and the well-known parameters.
     pub targets: Vec<Target>,
+    /// Further targets that are not listed (see `query::record::MAX_TARGETS`).
+    pub targets_omitted: u32,
     /// The credentials that the call issued, without their secrets.
     pub issued_session: Option<IssuedSession>,
     /// Whether a credential was masked in `response_elements_json` or the record.

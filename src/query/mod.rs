@@ -6,6 +6,7 @@ pub mod filter;
 pub mod identity;
 pub mod ids;
 pub mod question;
+pub mod record;
 pub mod time;
 pub mod user_identity;
 
