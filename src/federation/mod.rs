@@ -1,1 +1,279 @@
-//! Which accounts there are, and how to get into them.
+//! Which accounts there are, and how to get into them: sessions, pacing, and the SDK's configuration.
+//!
+//! One [`Federation`] serves the whole process. It owns a session for each role (see [`session`]),
+//! the queues that keep to the lookup quota and the bound on AWS calls in flight.
+
+mod assume_role;
+pub mod aws_error;
+mod key_owner;
+pub mod session;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use aws_config::identity::IdentityCache;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_types::app_name::AppName;
+use futures::FutureExt;
+use tokio::sync::Semaphore;
+
+use crate::config::{Access, Config};
+use crate::plan::facts::AccountFacts;
+use crate::plan::{Reason, ReasonCode};
+use crate::query::{AccessKeyId, AccountId, Region};
+use assume_role::Assumer;
+use key_owner::KeyOwners;
+use session::{Session, SessionCredentials};
+
+/// The federation: accounts, and sessions in them.
+#[derive(Debug)]
+pub struct Federation {
+    accounts: Vec<AccountFacts>,
+    access: BTreeMap<AccountId, Access>,
+    /// By role, for accounts and archives: made when the service starts, so never locked.
+    sessions: HashMap<Access, Arc<Session>>,
+    hub: SdkConfig,
+    key_owners: KeyOwners,
+}
+
+/// An SDK configuration whose calls are made in someone's session.
+#[derive(Debug, Clone)]
+pub struct SessionConfig {
+    /// Renews its session by itself: it can be kept.
+    pub sdk: SdkConfig,
+    /// When the session in use ends; `None` for the hub's own credentials, whose end is not known
+    /// here. What cannot be renewed on the way (a query that runs in AWS) must end before.
+    pub expires_at: Option<Instant>,
+}
+
+impl Federation {
+    /// Reads the default credential chain's configuration and prepares a session for each role.
+    /// Assumes none yet.
+    pub async fn connect(config: &Config) -> Self {
+        let stall = config.limits.scan_stall_timeout;
+        let hub = hub_config(config, stall).await;
+        let sts = aws_sdk_sts::Client::new(&hub);
+        let assumer = Assumer {
+            client: sts.clone(),
+            in_flight: Arc::new(Semaphore::new(permits(config.limits.assume_role_calls))),
+            session_name: session_name(std::env::var("HOSTNAME").ok().as_deref()).into(),
+        };
+        let access: BTreeMap<_, _> = config
+            .accounts
+            .list
+            .iter()
+            .filter_map(|entry| {
+                let id = entry.value.id;
+                Some((id, config.account_access(id)?))
+            })
+            .collect();
+        let archives = config
+            .archives
+            .iter()
+            .filter_map(|entry| config.archive_access(&entry.value));
+        let sessions = access
+            .values()
+            .cloned()
+            .chain(archives)
+            .filter_map(|access| {
+                let session = Arc::new(role_session(&assumer, &access)?);
+                Some((access, session))
+            })
+            .collect();
+        Self {
+            accounts: account_facts(config),
+            access,
+            sessions,
+            hub,
+            key_owners: KeyOwners::new(sts),
+        }
+    }
+
+    /// The accounts, in order of their ids.
+    #[must_use]
+    pub fn accounts(&self) -> &[AccountFacts] {
+        &self.accounts
+    }
+
+    /// What is known of one account; `None` if it is not in the federation.
+    #[must_use]
+    pub fn account(&self, id: AccountId) -> Option<&AccountFacts> {
+        let at = self
+            .accounts
+            .binary_search_by_key(&id, |account| account.id);
+        at.ok().map(|at| &self.accounts[at])
+    }
+
+    /// The hub's own credentials in `region`.
+    #[must_use]
+    pub fn hub_config(&self, region: &Region) -> SdkConfig {
+        in_region(&self.hub, region).build()
+    }
+
+    /// A configuration that calls `account` in `region`, with a session that is good now.
+    ///
+    /// Waits for at most one `AssumeRole`, which it shares with everyone who waits for the same
+    /// role. The configuration renews the session by itself. Dropping the future is safe.
+    pub async fn sdk_config(
+        &self,
+        account: AccountId,
+        region: &Region,
+    ) -> Result<SdkConfig, Reason> {
+        let access = self.access.get(&account).ok_or_else(|| {
+            let message = format!("account {account} is not in the federation");
+            Reason::new(ReasonCode::Internal, message)
+        })?;
+        let config = self.config_for(access, region, Duration::ZERO).await?;
+        Ok(config.sdk)
+    }
+
+    /// The same for any configured way in, such as an archive's
+    /// ([`Config::archive_access`]), with a session that is good for `need` more, as far as the
+    /// role's sessions last that long: compare with `expires_at`.
+    pub async fn config_for(
+        &self,
+        access: &Access,
+        region: &Region,
+        need: Duration,
+    ) -> Result<SessionConfig, Reason> {
+        if *access == Access::Hub {
+            return Ok(SessionConfig {
+                sdk: self.hub_config(region),
+                expires_at: None,
+            });
+        }
+        let session = self.sessions.get(access).ok_or_else(|| {
+            let message = format!("no session was configured for {access:?}");
+            Reason::new(ReasonCode::Internal, message)
+        })?;
+        let issued = session.credentials(need).await?;
+        let provider = SharedCredentialsProvider::new(SessionCredentials(Arc::clone(session)));
+        let sdk = in_region(&self.hub, region)
+            .credentials_provider(provider)
+            // The session is the cache: the SDK's own holds 64 identities.
+            .identity_cache(IdentityCache::no_cache())
+            .build();
+        Ok(SessionConfig {
+            sdk,
+            expires_at: Some(issued.expires_at()),
+        })
+    }
+
+    /// The session in which an account is read; `None` for the hub's own credentials.
+    #[must_use]
+    pub fn session(&self, account: AccountId) -> Option<&Arc<Session>> {
+        self.sessions.get(self.access.get(&account)?)
+    }
+
+    /// The account that owns an access key (`sts:GetAccessKeyInfo`), remembered once known.
+    pub async fn access_key_owner(&self, key: &AccessKeyId) -> Result<AccountId, Reason> {
+        self.key_owners.owner(key).await
+    }
+}
+
+/// What all SDK clients of the process share: one HTTP client, the name in the user agent, and
+/// timeouts, which the SDK does not have by itself.
+async fn hub_config(config: &Config, stall: Duration) -> SdkConfig {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(stall.min(Duration::from_secs(5)))
+        .operation_attempt_timeout(stall)
+        .operation_timeout(stall * 2)
+        .build();
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .region(aws_config::Region::new(
+            config.hub.region.as_str().to_owned(),
+        ))
+        .app_name(AppName::new("identity-trail").expect("only letters and a hyphen"))
+        .identity_cache(IdentityCache::lazy().build())
+        .retry_config(RetryConfig::standard())
+        .timeout_config(timeouts);
+    if let Some(url) = &config.hub.endpoint_url {
+        loader = loader.endpoint_url(url);
+    }
+    if let Some(profile) = &config.hub.profile {
+        loader = loader.profile_name(profile);
+    }
+    loader.load().await
+}
+
+fn in_region(config: &SdkConfig, region: &Region) -> aws_types::sdk_config::Builder {
+    config
+        .to_builder()
+        .region(aws_config::Region::new(region.as_str().to_owned()))
+}
+
+fn role_session(assumer: &Assumer, access: &Access) -> Option<Session> {
+    let Access::Role { arn, external_id } = access else {
+        return None;
+    };
+    let (assumer, arn, external_id) = (assumer.clone(), arn.clone(), external_id.clone());
+    Some(Session::new(Box::new(move || {
+        assumer
+            .clone()
+            .assume(arn.clone(), external_id.clone())
+            .boxed()
+    })))
+}
+
+fn account_facts(config: &Config) -> Vec<AccountFacts> {
+    let mut accounts: Vec<_> = config
+        .accounts
+        .list
+        .iter()
+        .map(|entry| {
+            let account = &entry.value;
+            AccountFacts {
+                id: account.id,
+                name: account.name.as_deref().map(Arc::from),
+                regions: account
+                    .regions
+                    .clone()
+                    .unwrap_or_else(|| config.regions.clone()),
+                event_history: account.event_history,
+            }
+        })
+        .collect();
+    accounts.sort_by_key(|account| account.id);
+    accounts
+}
+
+/// `identity-trail-HOST`, so that the accounts' own logs tell which instance read them.
+fn session_name(host: Option<&str>) -> String {
+    let allowed = |c: &char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(*c);
+    let host: String = host
+        .unwrap_or_default()
+        .chars()
+        .filter(allowed)
+        .take(49)
+        .collect();
+    if host.is_empty() {
+        "identity-trail".into()
+    } else {
+        format!("identity-trail-{host}")
+    }
+}
+
+fn permits(limit: u64) -> usize {
+    usize::try_from(limit)
+        .unwrap_or(Semaphore::MAX_PERMITS)
+        .min(Semaphore::MAX_PERMITS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::query::SessionName;
+
+    #[test]
+    fn the_session_name_is_one_that_sts_accepts() {
+        for host in [None, Some(""), Some("pod-7f/ä b"), Some(&*"x".repeat(300))] {
+            let name = session_name(host);
+            assert!(name.parse::<SessionName>().is_ok(), "{name}");
+            assert!(name.starts_with("identity-trail"), "{name}");
+        }
+    }
+}
