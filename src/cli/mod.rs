@@ -1,5 +1,8 @@
 //! The command line: one file per subcommand.
 
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
+
 use std::process::ExitCode;
 
 /// Parses the command line, runs the subcommand and turns its end into an exit status.

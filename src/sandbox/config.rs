@@ -68,7 +68,7 @@ impl SandboxConfig {
             external_id: None,
             lookup_rate: Some(2.0),
             other_tenants_rate: 0.0,
-            page_token_lifetime: Duration::from_secs(3600),
+            page_token_lifetime: Duration::from_hours(1),
             page_token_uses: None,
             prerender: false,
             faults: FaultSettings::default(),

@@ -6,6 +6,8 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
+use crate::query::EventCategory;
+
 use super::history_event::HistoryEvent;
 use super::log_file::{LogFile, LogRecord};
 
@@ -247,14 +249,12 @@ impl EventHistory {
     }
 }
 
-/// The category as CloudTrail's own field has it, else by `managementEvent`, else management.
 fn shelf(record: &Value) -> Option<Shelf> {
-    match record["eventCategory"].as_str() {
-        Some("Management") => Some(Shelf::Management),
-        Some("Insight") => Some(Shelf::Insight),
-        Some(_) => None,
-        None if record["managementEvent"] == Value::Bool(false) => None,
-        None => Some(Shelf::Management),
+    let category = record["eventCategory"].as_str();
+    match EventCategory::of_record(category, record["managementEvent"].as_bool()) {
+        Some(EventCategory::Management) => Some(Shelf::Management),
+        Some(EventCategory::Insight) => Some(Shelf::Insight),
+        Some(EventCategory::Data | EventCategory::NetworkActivity) | None => None,
     }
 }
 

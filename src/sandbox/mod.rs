@@ -10,6 +10,7 @@
 //! days) and misbehaves on demand ([`Faults`]). Nothing in it is meant for real data of others: it
 //! binds loopback addresses only.
 
+pub mod args;
 pub mod athena;
 mod config;
 mod credentials;
@@ -281,7 +282,7 @@ impl Holdings {
             "sandbox: log files loaded"
         );
         let ids: BTreeSet<&str> = report.files.iter().map(|file| &*file.account_id).collect();
-        let hub_account_id = (0u64..)
+        let hub_account_id = (0u64..1_000_000_000_000)
             .map(|number| format!("{number:012}"))
             .find(|id| !ids.contains(&**id))
             .expect("there are more numbers than accounts");

@@ -129,7 +129,7 @@ impl Sts {
             Some(expires_at),
         );
         let credentials = key.credentials.clone();
-        let result = AssumedRole {
+        let result = AssumeRoleResult {
             credentials: IssuedCredentials {
                 access_key_id: credentials.access_key_id,
                 secret_access_key: credentials.secret_access_key,
@@ -278,7 +278,7 @@ struct AccessKeyInfo {
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct AssumedRole {
+struct AssumeRoleResult {
     credentials: IssuedCredentials,
     assumed_role_user: AssumedRoleUser,
     #[serde(skip_serializing_if = "Option::is_none")]

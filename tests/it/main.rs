@@ -2,4 +2,6 @@
 #![cfg(feature = "sandbox")]
 
 mod sandbox;
+mod sandbox_faults;
+mod sandbox_lookup;
 mod sandbox_sts;

@@ -1,0 +1,201 @@
+//! The sandbox's command-line flags, which `sandbox` and `demo` share.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::Args;
+use jiff::Timestamp;
+
+use super::faults::{Denial, FaultSettings, Percent};
+use super::{Data, SandboxConfig};
+
+/// Flags of whatever starts a sandbox.
+#[derive(Debug, Clone, Args)]
+pub struct SandboxArgs {
+    /// Serve the CloudTrail log files of any AWSLogs/ tree below DIR (repeatable)
+    #[arg(long = "logs", value_name = "DIR", help_heading = "Sandbox")]
+    pub logs: Vec<PathBuf>,
+
+    /// What the sandbox's clock reads at the start, for event times only [default: the present]
+    #[arg(long, value_name = "RFC3339", help_heading = "Sandbox")]
+    pub now: Option<Timestamp>,
+
+    /// What everything random follows from
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Sandbox")]
+    pub seed: u64,
+
+    /// The role that each account has for the service to assume
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "identity-trail-reader",
+        help_heading = "Sandbox"
+    )]
+    pub role_name: String,
+
+    /// The external id that the roles' trust policies ask for
+    #[arg(long, value_name = "ID", help_heading = "Sandbox")]
+    pub external_id: Option<String>,
+
+    /// LookupEvents calls a second for each account and Region, or `off`
+    #[arg(
+        long,
+        value_name = "N|off",
+        default_value = "2",
+        help_heading = "Sandbox"
+    )]
+    pub lookup_rate: Rate,
+
+    /// How much of the lookup quota others take, in calls a second
+    #[arg(
+        long,
+        value_name = "RATE",
+        default_value = "off",
+        help_heading = "Sandbox"
+    )]
+    pub other_tenants: Rate,
+
+    /// How long a page token of event history can be used
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 3600,
+        help_heading = "Sandbox"
+    )]
+    pub page_token_lifetime: u64,
+
+    /// How often a page token of event history can be used [default: any number of times]
+    #[arg(long, value_name = "N", help_heading = "Sandbox")]
+    pub page_token_uses: Option<u32>,
+
+    /// Keep each event's JSON once written (about three times the memory), for benchmarks
+    #[arg(long, help_heading = "Sandbox")]
+    pub prerender: bool,
+
+    /// Answer every call that much later
+    #[arg(
+        long,
+        value_name = "MS",
+        default_value_t = 0,
+        help_heading = "Sandbox faults"
+    )]
+    pub latency_ms: u64,
+
+    /// Throttle that share of all calls
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        default_value = "0",
+        help_heading = "Sandbox faults"
+    )]
+    pub throttle_percent: Percent,
+
+    /// Deny the account's role, and sessions in it (repeatable)
+    #[arg(long, value_name = "ACCOUNT", help_heading = "Sandbox faults")]
+    pub deny_account: Vec<String>,
+
+    /// The same, as a service control policy denies (repeatable)
+    #[arg(long, value_name = "ACCOUNT", help_heading = "Sandbox faults")]
+    pub deny_by_scp: Vec<String>,
+
+    /// End sessions after that time, whatever was asked for
+    #[arg(long, value_name = "SECONDS", help_heading = "Sandbox faults")]
+    pub credential_lifetime: Option<u64>,
+
+    /// Never answer calls to this Region (repeatable)
+    #[arg(long, value_name = "REGION", help_heading = "Sandbox faults")]
+    pub dead_region: Vec<String>,
+
+    /// A Region that no account has enabled (repeatable)
+    #[arg(long, value_name = "REGION", help_heading = "Sandbox faults")]
+    pub disabled_region: Vec<String>,
+
+    /// Reset the connection instead of answering that share of all calls
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        default_value = "0",
+        help_heading = "Sandbox faults"
+    )]
+    pub reset_percent: Percent,
+
+    /// That share of event history's page tokens is stale by the time it is used
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        default_value = "0",
+        help_heading = "Sandbox faults"
+    )]
+    pub stale_token_percent: Percent,
+
+    /// That share of event history's pages has its newest event last
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        default_value = "0",
+        help_heading = "Sandbox faults"
+    )]
+    pub out_of_order_percent: Percent,
+}
+
+/// Calls a second, or no limit: `off`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rate(pub Option<f64>);
+
+impl FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "off" {
+            return Ok(Self(None));
+        }
+        let rate = text.parse().ok();
+        let rate = rate.filter(|rate: &f64| rate.is_finite() && *rate > 0.0);
+        rate.map(|rate| Self(Some(rate)))
+            .ok_or_else(|| "expected calls a second, such as 2 or 0.5, or `off`".to_owned())
+    }
+}
+
+impl SandboxArgs {
+    /// The sandbox that these flags describe, on a free port.
+    #[must_use]
+    pub fn config(&self) -> SandboxConfig {
+        let data = Data::Logs(self.logs.clone());
+        SandboxConfig {
+            now: self.now,
+            seed: self.seed,
+            role_name: self.role_name.clone(),
+            external_id: self.external_id.clone(),
+            lookup_rate: self.lookup_rate.0,
+            other_tenants_rate: self.other_tenants.0.unwrap_or(0.0),
+            page_token_lifetime: Duration::from_secs(self.page_token_lifetime),
+            page_token_uses: self.page_token_uses,
+            prerender: self.prerender,
+            faults: self.faults(),
+            ..SandboxConfig::new(data)
+        }
+    }
+
+    fn faults(&self) -> FaultSettings {
+        let denied = |accounts: &[String], denial| {
+            let accounts = accounts.iter().cloned();
+            accounts
+                .map(move |account| (account, denial))
+                .collect::<Vec<_>>()
+        };
+        let by_account = denied(&self.deny_account, Denial::NotAllowed);
+        let by_policy = denied(&self.deny_by_scp, Denial::ServiceControlPolicy);
+        FaultSettings {
+            latency: Duration::from_millis(self.latency_ms),
+            throttle: self.throttle_percent,
+            denied_accounts: by_account.into_iter().chain(by_policy).collect(),
+            credential_lifetime: self.credential_lifetime.map(Duration::from_secs),
+            dead_regions: self.dead_region.iter().cloned().collect(),
+            disabled_regions: self.disabled_region.iter().cloned().collect(),
+            reset: self.reset_percent,
+            stale_token: self.stale_token_percent,
+            out_of_order: self.out_of_order_percent,
+        }
+    }
+}
