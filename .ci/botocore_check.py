@@ -1,0 +1,303 @@
+"""Calls the sandbox's STS, CloudTrail and Athena with botocore, whose signer and parsers are not those of the SDK
+that the service uses, and compares what comes back with the log files themselves.
+
+usage: botocore_check.py SANDBOX_OUTPUT CORPUS_SET
+
+SANDBOX_OUTPUT is a file that holds what `identity-trail sandbox` printed (its `export` lines are read), CORPUS_SET the
+folder that it was started with.
+"""
+
+import sys
+import time
+from collections import Counter
+from datetime import datetime, timezone
+
+import botocore.session
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+import checks
+
+ACCOUNT = "123837392027"
+REGION = "us-east-1"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/identity-trail-reader"
+ATHENA_DEADLINE_SECONDS = 60
+
+EXPORTS = checks.exports(sys.argv[1])
+RECORDS = checks.records(sys.argv[2])
+
+
+def client(service, region=REGION, key=None, secret=None, token=None):
+    session = botocore.session.Session()
+    return session.create_client(
+        service,
+        region_name=region,
+        endpoint_url=EXPORTS["AWS_ENDPOINT_URL"],
+        aws_access_key_id=key or EXPORTS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=secret or EXPORTS["AWS_SECRET_ACCESS_KEY"],
+        aws_session_token=token,
+        config=Config(retries={"total_max_attempts": 1}, proxies={}),
+    )
+
+
+def assumed(service, region=REGION):
+    credentials = client("sts").assume_role(RoleArn=ROLE, RoleSessionName="ci", DurationSeconds=900)["Credentials"]
+    return client(
+        service, region, credentials["AccessKeyId"], credentials["SecretAccessKey"], credentials["SessionToken"]
+    )
+
+
+def refused(call, **arguments):
+    """The code and HTTP status with which a call is refused."""
+    try:
+        answer = call(**arguments)
+    except ClientError as error:
+        return error.response["Error"]["Code"], error.response["ResponseMetadata"]["HTTPStatusCode"]
+    raise AssertionError(f"not refused: {answer}")
+
+
+def lookup(cloudtrail, **arguments):
+    """All events of a lookup, page by page, and the sizes of the pages."""
+    events, pages = [], []
+    while True:
+        page = cloudtrail.lookup_events(**arguments)
+        events += page["Events"]
+        pages.append(len(page["Events"]))
+        if "NextToken" not in page:
+            return events, pages
+        arguments["NextToken"] = page["NextToken"]
+
+
+def by(key, value):
+    return [{"AttributeKey": key, "AttributeValue": value}]
+
+
+def user_name(record):
+    """What event history calls the record's Username, for the identity types that are certain."""
+    identity = record["userIdentity"]
+    if identity.get("type") == "IAMUser":
+        return identity.get("userName")
+    if identity.get("type") == "AssumedRole":
+        return identity["principalId"].partition(":")[2]
+    return None
+
+
+@checks.check
+def sts_names_the_caller():
+    answer = client("sts").get_caller_identity()
+    assert len(answer["Account"]) == 12 and answer["Account"].isdigit(), answer
+    assert answer["Arn"].startswith(f"arn:aws:iam::{answer['Account']}:"), answer
+    assert answer["UserId"], answer
+
+
+@checks.check
+def sts_assumes_a_role():
+    answer = client("sts").assume_role(RoleArn=ROLE, RoleSessionName="ci", DurationSeconds=900)
+    credentials = answer["Credentials"]
+    assert credentials["AccessKeyId"].startswith("ASIA"), answer
+    left = (credentials["Expiration"] - datetime.now(timezone.utc)).total_seconds()
+    assert 800 < left <= 901, left
+    assert answer["AssumedRoleUser"]["Arn"] == f"arn:aws:sts::{ACCOUNT}:assumed-role/identity-trail-reader/ci", answer
+    caller = assumed("sts").get_caller_identity()
+    assert caller["Account"] == ACCOUNT, caller
+    assert caller["Arn"] == f"arn:aws:sts::{ACCOUNT}:assumed-role/identity-trail-reader/ci", caller
+
+
+@checks.check
+def sts_refuses_a_role_that_does_not_exist():
+    arn = ROLE + "-of-nobody"
+    assert refused(client("sts").assume_role, RoleArn=arn, RoleSessionName="ci") == ("AccessDenied", 403)
+
+
+@checks.check
+def sts_names_the_owner_of_a_key():
+    key = assumed("sts")._request_signer._credentials.access_key
+    assert client("sts").get_access_key_info(AccessKeyId=key)["Account"] == ACCOUNT
+
+
+@checks.check
+def a_wrong_secret_is_refused():
+    sts = client("sts", secret="wrong" * 8)
+    assert refused(sts.get_caller_identity) == ("SignatureDoesNotMatch", 403)
+    cloudtrail = client("cloudtrail", secret="wrong" * 8)
+    code, _ = refused(cloudtrail.lookup_events)
+    assert code in ("InvalidSignatureException", "SignatureDoesNotMatch"), code
+
+
+@checks.check
+def an_unknown_key_is_refused():
+    assert refused(client("sts", key="AKIAIOSFODNN7EXAMPLE").get_caller_identity) == ("InvalidClientTokenId", 403)
+    code, _ = refused(client("cloudtrail", key="AKIAIOSFODNN7EXAMPLE").lookup_events)
+    assert code == "UnrecognizedClientException", code
+
+
+@checks.check
+def a_wrong_session_token_is_refused():
+    credentials = client("sts").assume_role(RoleArn=ROLE, RoleSessionName="ci")["Credentials"]
+    sts = client("sts", REGION, credentials["AccessKeyId"], credentials["SecretAccessKey"], "not the token")
+    assert refused(sts.get_caller_identity) == ("InvalidClientTokenId", 403)
+
+
+@checks.check
+def event_history_finds_a_user():
+    expected = Counter(record["eventID"] for record in RECORDS if user_name(record) == "benjamin")
+    assert expected.total() == 105, expected.total()
+    events, pages = lookup(assumed("cloudtrail"), LookupAttributes=by("Username", "benjamin"))
+    assert pages == [50, 50, 5], pages
+    assert Counter(event["EventId"] for event in events) == expected
+    times = [event["EventTime"] for event in events]
+    assert times == sorted(times, reverse=True), "not newest first"
+    records = {record["eventID"]: record for record in RECORDS}
+    for event in events:
+        record = records[event["EventId"]]
+        assert event["Username"] == "benjamin", event
+        assert event["EventName"] == record["eventName"], event
+        assert event["EventSource"] == record["eventSource"], event
+        assert event["ReadOnly"] == str(record["readOnly"]).lower(), event
+        assert event["AccessKeyId"] == record["userIdentity"]["accessKeyId"], event
+        assert checks.time(record["eventTime"]) == event["EventTime"], event
+        assert checks.json_of(event["CloudTrailEvent"]) == record, event
+
+
+@checks.check
+def event_history_finds_keys_apis_and_services():
+    cloudtrail = assumed("cloudtrail")
+    wanted = {
+        "AccessKeyId": ("AKIATFQR7NSCUXC3DDDP", lambda record: record["userIdentity"].get("accessKeyId")),
+        "EventName": ("AssumeRole", lambda record: record["eventName"]),
+        "EventSource": ("iam.amazonaws.com", lambda record: record["eventSource"]),
+        "ReadOnly": ("false", lambda record: str(record["readOnly"]).lower()),
+        "EventId": (RECORDS[0]["eventID"], lambda record: record["eventID"]),
+    }
+    for key, (value, of) in wanted.items():
+        expected = Counter(record["eventID"] for record in RECORDS if of(record) == value)
+        assert expected, key
+        events, _ = lookup(cloudtrail, LookupAttributes=by(key, value))
+        assert Counter(event["EventId"] for event in events) == expected, key
+
+
+@checks.check
+def event_history_keeps_both_ends_of_the_interval():
+    at = sorted({record["eventTime"] for record in RECORDS})
+    start, end = at[len(at) // 4], at[len(at) // 2]
+    expected = Counter(record["eventID"] for record in RECORDS if start <= record["eventTime"] <= end)
+    events, _ = lookup(assumed("cloudtrail"), StartTime=checks.time(start), EndTime=checks.time(end))
+    assert Counter(event["EventId"] for event in events) == expected
+
+
+@checks.check
+def event_history_is_empty_in_another_region():
+    events, pages = lookup(assumed("cloudtrail", "eu-central-1"))
+    assert events == [] and pages == [0], pages
+
+
+@checks.check
+def event_history_refuses_bad_requests():
+    cloudtrail = assumed("cloudtrail")
+    now = datetime.now(timezone.utc)
+    first = cloudtrail.lookup_events(MaxResults=1)
+    cases = [
+        ("InvalidMaxResultsException", {"MaxResults": 51}),
+        ("InvalidNextTokenException", {"NextToken": "made up"}),
+        ("InvalidNextTokenException", {"NextToken": first["NextToken"], "LookupAttributes": by("Username", "x")}),
+        ("InvalidTimeRangeException", {"StartTime": now, "EndTime": datetime(2020, 1, 1, tzinfo=timezone.utc)}),
+        ("InvalidLookupAttributesException", {"LookupAttributes": by("Username", "")}),
+    ]
+    for code, arguments in cases:
+        try:
+            got, status = refused(cloudtrail.lookup_events, **arguments)
+        except botocore.exceptions.ParamValidationError:
+            continue  # botocore knows better than to send it
+        assert (got, status) == (code, 400), (arguments, got, status)
+
+
+def athena_run(athena, sql):
+    """Starts a statement and waits for its end."""
+    started = athena.start_query_execution(
+        QueryString=sql,
+        QueryExecutionContext={"Database": EXPORTS["ATHENA_DATABASE"]},
+        WorkGroup="primary",
+        ResultConfiguration={"OutputLocation": "s3://athena-results/ci/"},
+    )
+    deadline = time.monotonic() + ATHENA_DEADLINE_SECONDS
+    while True:
+        execution = athena.get_query_execution(QueryExecutionId=started["QueryExecutionId"])["QueryExecution"]
+        if execution["Status"]["State"] not in ("QUEUED", "RUNNING"):
+            return execution
+        assert time.monotonic() < deadline, execution
+        time.sleep(0.1)
+
+
+def athena_rows(athena, query_id, page_size):
+    """All rows of a result without its header, and the header."""
+    rows, token = [], {}
+    while True:
+        page = athena.get_query_results(QueryExecutionId=query_id, MaxResults=page_size, **token)
+        rows += [[cell.get("VarCharValue") for cell in row["Data"]] for row in page["ResultSet"]["Rows"]]
+        if "NextToken" not in page:
+            return rows[0], rows[1:]
+        token = {"NextToken": page["NextToken"]}
+
+
+@checks.check
+def athena_describes_its_table():
+    table = client("athena").get_table_metadata(
+        CatalogName="AwsDataCatalog", DatabaseName=EXPORTS["ATHENA_DATABASE"], TableName=EXPORTS["ATHENA_TABLE"]
+    )["TableMetadata"]
+    columns = {column["Name"]: column["Type"] for column in table["Columns"]}
+    assert columns["eventtime"] == "string" and columns["readonly"] == "string", columns
+    assert columns["useridentity"].startswith("struct<type:string,"), columns
+    assert table["PartitionKeys"], table
+
+
+@checks.check
+def athena_answers_in_pages():
+    athena = client("athena")
+    sql = (
+        "SELECT eventid AS event_id, useridentity.accesskeyid AS access_key_id, errorcode AS error_code "
+        f"FROM \"{EXPORTS['ATHENA_TABLE']}\" WHERE useridentity.type = 'IAMUser' AND useridentity.username = 'benjamin' "
+        "ORDER BY eventtime DESC NULLS LAST, eventid"
+    )
+    execution = athena_run(athena, sql)
+    assert execution["Status"]["State"] == "SUCCEEDED", execution
+    assert execution["Statistics"]["DataScannedInBytes"] > 0, execution
+    header, rows = athena_rows(athena, execution["QueryExecutionId"], 40)
+    assert header == ["event_id", "access_key_id", "error_code"], header
+    expected = [record for record in RECORDS if user_name(record) == "benjamin"]
+    expected.sort(key=lambda record: record["eventID"])
+    expected.sort(key=lambda record: record["eventTime"], reverse=True)
+    assert rows == [
+        [record["eventID"], record["userIdentity"].get("accessKeyId"), record.get("errorCode")] for record in expected
+    ]
+
+
+@checks.check
+def athena_says_why_a_statement_fails():
+    execution = athena_run(client("athena"), "SELECT no_such_column FROM \"" + EXPORTS["ATHENA_TABLE"] + '"')
+    assert execution["Status"]["State"] == "FAILED", execution
+    assert "no_such_column" in execution["Status"]["StateChangeReason"], execution
+    assert execution["Status"]["AthenaError"]["Retryable"] is False, execution
+
+
+@checks.check
+def athena_starts_once_for_a_token_and_stops():
+    athena = client("athena")
+    arguments = {
+        "QueryString": f"SELECT count(*) AS n FROM \"{EXPORTS['ATHENA_TABLE']}\"",
+        "QueryExecutionContext": {"Database": EXPORTS["ATHENA_DATABASE"]},
+        "ResultConfiguration": {"OutputLocation": "s3://athena-results/ci/"},
+        "ClientRequestToken": "0123456789abcdef0123456789abcdef",
+    }
+    first = athena.start_query_execution(**arguments)["QueryExecutionId"]
+    again = athena.start_query_execution(**arguments)["QueryExecutionId"]
+    assert first == again, (first, again)
+    athena.stop_query_execution(QueryExecutionId=first)
+    state = athena.get_query_execution(QueryExecutionId=first)["QueryExecution"]["Status"]["State"]
+    # A statement this small may have ended before the stop arrived.
+    assert state in ("CANCELLED", "SUCCEEDED"), state
+    code, status = refused(athena.get_query_execution, QueryExecutionId="00000000-0000-0000-0000-000000000000")
+    assert (code, status) == ("InvalidRequestException", 400), (code, status)
+
+
+if __name__ == "__main__":
+    sys.exit(checks.run())
