@@ -5,6 +5,8 @@ pub mod sandbox;
 
 use std::process::ExitCode;
 
+pub mod search;
+
 /// Parses the command line, runs the subcommand and turns its end into an exit status.
 pub fn run() -> ExitCode {
     ExitCode::SUCCESS

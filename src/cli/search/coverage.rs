@@ -1,0 +1,252 @@
+//! The end of an answer in words: what was read, what was not, and the line that asks again.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use super::args::{SearchArgs, shell_word};
+use super::table::{outcome_in_words, time_text};
+use super::text::printable;
+use crate::grpc::pb::{
+    Completeness, Facet, Facets, OutcomePhase, OutcomeReport, OutcomeState, ReasonCode,
+    ScanOutcome, SearchSummary, StopReason,
+};
+
+/// How many bad outcomes are spelled out.
+const SPELLED_OUT: usize = 20;
+/// How many values of a facet are.
+const FACET_VALUES: usize = 5;
+
+/// The outcomes of a message that belongs to the summary's coverage.
+pub(super) fn of_coverage(report: OutcomeReport) -> Vec<ScanOutcome> {
+    match report.phase() {
+        OutcomePhase::Coverage => report.outcomes,
+        _ => Vec::new(),
+    }
+}
+
+/// The closing words.
+pub(super) fn in_words(
+    args: &SearchArgs,
+    summary: &SearchSummary,
+    sent_before: &[ScanOutcome],
+) -> String {
+    let coverage = summary.coverage.clone().unwrap_or_default();
+    let outcomes: Vec<&ScanOutcome> = sent_before.iter().chain(&coverage.outcomes).collect();
+    let bad: Vec<&ScanOutcome> = outcomes
+        .into_iter()
+        .filter(|outcome| is_bad(outcome))
+        .collect();
+    let mut text = String::new();
+    facets(&mut text, summary.facets.as_ref());
+    let counts = summary.counts.unwrap_or_default();
+    let _ = writeln!(
+        text,
+        "\n{} events matched of {} read in {} AWS calls{}{}{}",
+        counts.events_matched,
+        counts.events_read,
+        counts.requests,
+        some(counts.bytes_scanned, "bytes scanned by Athena"),
+        some(counts.throttles, "throttled"),
+        some(counts.duplicates_removed, "copies removed"),
+    );
+    let window = format!(
+        "{} to {}",
+        time_text(summary.start_time.as_ref()),
+        time_text(summary.end_time.as_ref())
+    );
+    let verdict = match coverage.completeness() {
+        Completeness::Complete => "COMPLETE",
+        Completeness::CompleteExceptAccepted => "COMPLETE, except for the accepted gaps",
+        _ => "INCOMPLETE",
+    };
+    let _ = writeln!(text, "{verdict}: {window}{}", stopped(summary));
+    for outcome in bad.iter().take(SPELLED_OUT) {
+        let _ = writeln!(text, "  - {}", outcome_in_words(outcome));
+    }
+    if bad.len() > SPELLED_OUT {
+        let _ = writeln!(
+            text,
+            "  - and {} more (all of them with --output jsonl)",
+            bad.len() - SPELLED_OUT
+        );
+    }
+    if summary.provisional_from_time.is_some() {
+        let _ = writeln!(
+            text,
+            "  events from {} on may still arrive",
+            time_text(summary.provisional_from_time.as_ref())
+        );
+    }
+    if !summary.categories_not_searched.is_empty() {
+        let names: Vec<String> = summary
+            .categories_not_searched()
+            .map(|category| {
+                category
+                    .as_str_name()
+                    .trim_start_matches("EVENT_CATEGORY_")
+                    .to_ascii_lowercase()
+            })
+            .collect();
+        let _ = writeln!(
+            text,
+            "  not asked for: {} events",
+            names.join(", ").replace('_', " ")
+        );
+    }
+    if let Some(line) = retry(args, &bad) {
+        let _ = writeln!(text, "retry what failed:\n  {line}");
+    }
+    if !summary.resume_token.is_empty() {
+        let _ = writeln!(
+            text,
+            "go on from here:\n  {} --resume-token {}",
+            asked_again(args),
+            shell_word(&summary.resume_token)
+        );
+    }
+    text
+}
+
+fn is_bad(outcome: &ScanOutcome) -> bool {
+    !matches!(
+        outcome.state(),
+        OutcomeState::Complete | OutcomeState::NotApplicable
+    )
+}
+
+fn some(count: i64, what: &str) -> String {
+    if count == 0 {
+        String::new()
+    } else {
+        format!(", {count} {what}")
+    }
+}
+
+fn stopped(summary: &SearchSummary) -> &'static str {
+    match summary.stop_reason() {
+        StopReason::MaxEvents => " (stopped at --max-events)",
+        StopReason::MaxScanBytes => " (stopped at --max-scan-bytes)",
+        StopReason::Deadline => " (stopped at the deadline)",
+        StopReason::Drain => " (the service is shutting down)",
+        StopReason::End | StopReason::Unspecified => "",
+    }
+}
+
+/// A line for what failed and may go better: not for gaps that would be gaps again, nor for what
+/// the resume token continues.
+fn retry(args: &SearchArgs, bad: &[&ScanOutcome]) -> Option<String> {
+    let again: Vec<&&ScanOutcome> = bad
+        .iter()
+        .filter(|outcome| may_go_better(outcome))
+        .collect();
+    let accounts: BTreeSet<&str> = again
+        .iter()
+        .flat_map(|outcome| &outcome.account_ids)
+        .map(String::as_str)
+        .collect();
+    let regions: BTreeSet<&str> = again
+        .iter()
+        .flat_map(|outcome| &outcome.regions)
+        .map(String::as_str)
+        .collect();
+    let start = again
+        .iter()
+        .filter_map(|o| Some(o.start_time.as_ref()?.seconds))
+        .min()?;
+    // What was covered lies at the newest end.
+    let ends = again.iter().filter_map(|outcome| {
+        let end = outcome
+            .covered_start_time
+            .as_ref()
+            .or(outcome.end_time.as_ref())?;
+        Some(end.seconds)
+    });
+    let end = ends.max()?;
+    let mut line = args.same_question();
+    for account in accounts {
+        let _ = write!(line, " --account {}", shell_word(account));
+    }
+    if again.iter().all(|outcome| !outcome.regions.is_empty()) {
+        for region in regions {
+            let _ = write!(line, " --region {}", shell_word(region));
+        }
+    }
+    let _ = write!(line, " --since {} --until {}", rfc3339(start), rfc3339(end));
+    Some(line)
+}
+
+fn may_go_better(outcome: &ScanOutcome) -> bool {
+    outcome.state() == OutcomeState::Failed
+        || outcome
+            .reason
+            .as_ref()
+            .is_some_and(|reason| reason.code() == ReasonCode::AgedOut)
+}
+
+/// The same question with the same scope and limits, for a resume token.
+fn asked_again(args: &SearchArgs) -> String {
+    let mut line = args.same_question();
+    for account in &args.accounts {
+        let _ = write!(line, " --account {}", shell_word(account));
+    }
+    for region in &args.regions {
+        let _ = write!(line, " --region {}", shell_word(region));
+    }
+    match args.since {
+        Some(super::window::When::Before(length)) => {
+            let _ = write!(line, " --since {}s", length.as_secs());
+        }
+        Some(super::window::When::At(instant)) => {
+            let _ = write!(line, " --since {instant}");
+        }
+        None => {}
+    }
+    if let Some(until) = args.until {
+        let _ = write!(line, " --until {until}");
+    }
+    line
+}
+
+fn rfc3339(seconds: i64) -> String {
+    time_text(Some(&prost_types::Timestamp { seconds, nanos: 0 }))
+}
+
+fn facets(text: &mut String, facets: Option<&Facets>) {
+    let Some(facets) = facets.filter(|facets| facets.first_seen_time.is_some()) else {
+        return;
+    };
+    let _ = writeln!(
+        text,
+        "\nfirst seen {}, last seen {}",
+        time_text(facets.first_seen_time.as_ref()),
+        time_text(facets.last_seen_time.as_ref())
+    );
+    for (name, facet) in [
+        ("APIs", &facets.event_names),
+        ("accounts", &facets.accounts),
+        ("Regions", &facets.regions),
+        ("source IPs", &facets.source_ips),
+        ("errors", &facets.error_codes),
+    ] {
+        if let Some(facet) = facet.as_ref().filter(|facet| !facet.values.is_empty()) {
+            let _ = writeln!(text, "  {name:<10} {}", facet_in_words(facet));
+        }
+    }
+}
+
+fn facet_in_words(facet: &Facet) -> String {
+    let shown = facet.values.iter().take(FACET_VALUES);
+    let mut words: Vec<String> = shown
+        .map(|value| format!("{} ({})", printable(&value.value), value.events))
+        .collect();
+    let rest: i64 = facet
+        .values
+        .iter()
+        .skip(FACET_VALUES)
+        .map(|value| value.events)
+        .sum();
+    if rest + facet.other_events > 0 {
+        words.push(format!("others ({})", rest + facet.other_events));
+    }
+    words.join(", ")
+}

@@ -1,0 +1,252 @@
+//! The table that people read: as wide as the terminal, printed as it grows.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width};
+use jiff::Timestamp;
+
+use super::Writer;
+use super::text::printable;
+use crate::grpc::pb::search_events_response::Item;
+use crate::grpc::pb::{Event, OutcomePhase, ScanOutcome, SearchEventsResponse, SearchPlan};
+
+/// Rows printed together at most.
+const ROWS_AT_ONCE: usize = 50;
+/// Without a terminal, the table is this wide.
+const DEFAULT_WIDTH: u16 = 160;
+const HEADER: [&str; 7] = [
+    "TIME (UTC)",
+    "ACCOUNT",
+    "REGION",
+    "API",
+    "TARGET",
+    "BY / FROM",
+    "RESULT",
+];
+/// The columns' shares of the width, in percent; times and Regions have their own.
+const SHARES: [u16; 7] = [0, 14, 0, 24, 26, 22, 14];
+const TIME_WIDTH: u16 = 21;
+const REGION_WIDTH: u16 = 15;
+
+/// Prints events as rows.
+pub struct TableWriter {
+    rows: Vec<[String; 7]>,
+    width: u16,
+    header_printed: bool,
+}
+
+impl TableWriter {
+    /// To standard output, which may be a terminal.
+    pub fn new(terminal: bool) -> Self {
+        let detected = terminal.then(|| Table::new().width()).flatten();
+        Self {
+            rows: Vec::new(),
+            width: detected.unwrap_or(DEFAULT_WIDTH).max(80),
+            header_printed: false,
+        }
+    }
+
+    fn render(&mut self) -> String {
+        let mut table = Table::new();
+        table
+            .load_preset(NOTHING)
+            .set_content_arrangement(ContentArrangement::Dynamic)
+            .set_width(self.width);
+        if !self.header_printed {
+            table.add_row(HEADER);
+            self.header_printed = true;
+        }
+        table.add_rows(self.rows.drain(..));
+        let shared = self.width.saturating_sub(TIME_WIDTH + REGION_WIDTH);
+        for (column, share) in table.column_iter_mut().zip(SHARES) {
+            let width = match column.index {
+                0 => TIME_WIDTH,
+                2 => REGION_WIDTH,
+                _ => shared * share / 100,
+            };
+            column.set_constraint(ColumnConstraint::Absolute(Width::Fixed(width)));
+        }
+        let mut text = String::new();
+        for line in table.lines() {
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
+        text
+    }
+}
+
+impl Writer for TableWriter {
+    fn write(&mut self, response: &SearchEventsResponse) -> io::Result<()> {
+        match &response.item {
+            Some(Item::Plan(plan)) => {
+                let text = plan_in_words(plan);
+                io::stdout().write_all(text.as_bytes())
+            }
+            Some(Item::Event(event)) => {
+                self.rows.push(row(event));
+                if self.rows.len() >= ROWS_AT_ONCE {
+                    self.flush()?;
+                }
+                Ok(())
+            }
+            Some(Item::Outcome(report)) if report.phase() == OutcomePhase::Early => {
+                self.flush()?;
+                let mut out = io::stdout();
+                for outcome in &report.outcomes {
+                    writeln!(out, "!! {}", outcome_in_words(outcome))?;
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if !self.rows.is_empty() {
+            let text = self.render();
+            io::stdout().write_all(text.as_bytes())?;
+        }
+        io::stdout().flush()
+    }
+
+    fn takes_words(&self) -> bool {
+        true
+    }
+}
+
+fn row(event: &Event) -> [String; 7] {
+    let from = event.provenance.clone().unwrap_or_default();
+    let account = event
+        .recipient_account_id
+        .clone()
+        .unwrap_or_else(|| from.account_id.clone());
+    let service = event.event_source.trim_end_matches(".amazonaws.com");
+    let targets: Vec<&str> = event
+        .targets
+        .iter()
+        .map(|target| target.value.as_str())
+        .collect();
+    let by_from = [Some(principal_of(event)), event.source_ip_address.clone()];
+    let by_from: Vec<String> = by_from
+        .into_iter()
+        .flatten()
+        .filter(|part| !part.is_empty())
+        .collect();
+    let late = if event.late { " (late)" } else { "" };
+    [
+        time_text(event.event_time.as_ref()),
+        match &from.account_name {
+            Some(name) => format!("{name} {account}"),
+            None => account,
+        },
+        event.aws_region.clone().unwrap_or_default(),
+        format!("{service}:{}{late}", event.event_name),
+        targets.join(" "),
+        by_from.join(" "),
+        outcome_of(event),
+    ]
+    .map(|cell| printable(&cell).into_owned())
+}
+
+/// Who made the call, briefly: a user's name, `role/session`, `root` or an AWS service.
+pub(super) fn principal_of(event: &Event) -> String {
+    let Some(who) = &event.user_identity else {
+        return String::new();
+    };
+    if let Some(session) = (who.arn.as_deref()).and_then(|arn| arn.split_once(":assumed-role/")) {
+        return session.1.to_owned();
+    }
+    let name = (who.user_name.clone())
+        .or_else(|| who.invoked_by.clone())
+        .or_else(|| who.arn.clone())
+        .or_else(|| who.principal_id.clone());
+    match (who.r#type.as_deref(), name) {
+        (Some("Root"), _) => "root".to_owned(),
+        (_, Some(name)) => name,
+        (kind, None) => kind.unwrap_or_default().to_owned(),
+    }
+}
+
+/// The error code, empty for a call that went well.
+pub(super) fn outcome_of(event: &Event) -> String {
+    event.error_code.clone().unwrap_or_default()
+}
+
+/// RFC 3339 in UTC.
+pub(super) fn time_text(time: Option<&prost_types::Timestamp>) -> String {
+    time.and_then(|time| Timestamp::new(time.seconds, time.nanos).ok())
+        .map(|time| time.to_string())
+        .unwrap_or_default()
+}
+
+fn plan_in_words(plan: &SearchPlan) -> String {
+    let mut text = format!(
+        "{} to {} (the service's now: {}), {} accounts\n",
+        time_text(plan.start_time.as_ref()),
+        time_text(plan.end_time.as_ref()),
+        time_text(plan.service_time.as_ref()),
+        plan.accounts_total,
+    );
+    for owner in &plan.access_key_owners {
+        let account = owner.account_id.as_deref().unwrap_or_default();
+        let whose = match (&owner.failure, owner.in_federation) {
+            (Some(failure), _) => format!("has an unknown owner: {}", failure.message),
+            (None, Some(true)) => format!("belongs to account {account}"),
+            (None, _) => format!("belongs to account {account}, which is not in this federation"),
+        };
+        text.push_str(&printable(&format!("key {} {whose}", owner.access_key_id)));
+        text.push('\n');
+    }
+    text.push('\n');
+    text
+}
+
+/// One outcome on one line.
+pub(super) fn outcome_in_words(outcome: &ScanOutcome) -> String {
+    let state = outcome
+        .state()
+        .as_str_name()
+        .trim_start_matches("OUTCOME_STATE_")
+        .to_ascii_lowercase();
+    let backend = outcome
+        .backend()
+        .as_str_name()
+        .trim_start_matches("BACKEND_")
+        .to_ascii_lowercase();
+    let place = outcome
+        .archive
+        .as_ref()
+        .map(|archive| format!(" {archive}"))
+        .unwrap_or_default();
+    let regions = match outcome.regions.as_slice() {
+        [] => "all Regions".to_owned(),
+        regions => regions.join(", "),
+    };
+    let mut text = format!(
+        "{} {backend}{place} {} in {regions}, {} to {}",
+        state.replace('_', " "),
+        accounts_in_words(&outcome.account_ids),
+        time_text(outcome.start_time.as_ref()),
+        time_text(outcome.end_time.as_ref()),
+    );
+    if outcome.covered_start_time.is_some() {
+        let covered = time_text(outcome.covered_start_time.as_ref());
+        let _ = write!(text, " (read from {covered} on)");
+    }
+    if let Some(reason) = &outcome.reason {
+        let _ = write!(text, ": {}", reason.message);
+        if let Some(code) = &reason.aws_code {
+            let _ = write!(text, " [{code}]");
+        }
+    }
+    printable(&text).into_owned()
+}
+
+fn accounts_in_words(accounts: &[String]) -> String {
+    match accounts {
+        few if few.len() <= 4 => few.join(", "),
+        many => format!("{} accounts ({}, …)", many.len(), many[..3].join(", ")),
+    }
+}
