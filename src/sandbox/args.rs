@@ -8,12 +8,13 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::faults::{Denial, FaultSettings, Percent};
-use super::{Data, SandboxConfig};
+use super::{Data, OrganizationSpec, SandboxConfig};
 
 /// Flags of whatever starts a sandbox.
 #[derive(Debug, Clone, Args)]
 pub struct SandboxArgs {
-    /// Serve the CloudTrail log files of any AWSLogs/ tree below DIR (repeatable)
+    /// Serve the CloudTrail log files of any AWSLogs/ tree below DIR (repeatable) [default: a
+    /// generated organization]
     #[arg(long = "logs", value_name = "DIR", help_heading = "Sandbox")]
     pub logs: Vec<PathBuf>,
 
@@ -24,6 +25,36 @@ pub struct SandboxArgs {
     /// What everything random follows from
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Sandbox")]
     pub seed: u64,
+
+    /// How many accounts the generated organization has
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 12,
+        conflicts_with = "logs",
+        help_heading = "Sandbox"
+    )]
+    pub accounts: usize,
+
+    /// How many days back the generated organization's logs go
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 200,
+        conflicts_with = "logs",
+        help_heading = "Sandbox"
+    )]
+    pub days: u32,
+
+    /// How many events the generated organization has on an average day
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 250,
+        conflicts_with = "logs",
+        help_heading = "Sandbox"
+    )]
+    pub events_per_day: u32,
 
     /// The role that each account has for the service to assume
     #[arg(
@@ -161,7 +192,17 @@ impl SandboxArgs {
     /// The sandbox that these flags describe, on a free port.
     #[must_use]
     pub fn config(&self) -> SandboxConfig {
-        let data = Data::Logs(self.logs.clone());
+        let data = if self.logs.is_empty() {
+            Data::Organization(OrganizationSpec {
+                seed: self.seed,
+                now: self.now.unwrap_or_else(Timestamp::now),
+                days: self.days,
+                accounts: self.accounts,
+                events_per_day: self.events_per_day,
+            })
+        } else {
+            Data::Logs(self.logs.clone())
+        };
         SandboxConfig {
             now: self.now,
             seed: self.seed,

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::Account;
+use crate::clock::Clock;
+
 use super::faults::FaultSettings;
 use super::log_file::LogFile;
+use super::{Account, OrganizationSpec};
 
 /// Everything about a sandbox that is fixed when it starts.
 #[derive(Debug, Clone)]
@@ -17,7 +19,7 @@ pub struct SandboxConfig {
     pub listen: SocketAddr,
     /// The records it holds.
     pub data: Data,
-    /// What its clock reads at the start; the present if none.
+    /// What its clock reads at the start; if none, the organization's present or the real one.
     pub now: Option<Timestamp>,
     /// What everything random in it follows from.
     pub seed: u64,
@@ -53,6 +55,9 @@ pub enum Data {
         /// Their log files, in any order.
         files: Vec<LogFile>,
     },
+    /// A generated organization, whose first account is the hub. Unless told otherwise, the
+    /// sandbox's clock starts at the organization's present.
+    Organization(OrganizationSpec),
 }
 
 impl SandboxConfig {
@@ -73,5 +78,15 @@ impl SandboxConfig {
             prerender: false,
             faults: FaultSettings::default(),
         }
+    }
+
+    /// The clock that this sandbox starts with.
+    pub(super) fn clock(&self) -> Clock {
+        let organization = match &self.data {
+            Data::Organization(spec) => Some(spec.now),
+            Data::Logs(_) | Data::Files { .. } => None,
+        };
+        let now = self.now.or(organization);
+        now.map_or_else(Clock::system, Clock::starting_at)
     }
 }

@@ -43,6 +43,7 @@ use crate::clock::Clock;
 pub use config::{Data, SandboxConfig};
 pub use credentials::Credentials;
 pub use faults::{Denial, FaultSettings, Faults, NotAPercentage, Percent};
+pub use organization::{Account, OrganizationSpec, Story};
 pub use stats::{Call, Counts, Stats};
 
 use credentials::{Keyring, Principal, unique_id};
@@ -52,19 +53,11 @@ use load::{LoadError, LoadReport};
 use log_file::LogFile;
 use lookup_events::CloudTrail;
 use lookup_rate::LookupRate;
+use organization::Organization;
 use page_token::PageTokens;
 use services::Services;
 use stats::Counters;
 use sts::Sts;
-
-/// One account of the sandbox.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Account {
-    /// Twelve digits.
-    pub id: String,
-    /// What people call it; its id where the data does not say.
-    pub name: String,
-}
 
 /// A running sandbox. Dropping it closes its port, its connections and its queries.
 #[derive(Debug)]
@@ -78,6 +71,7 @@ pub struct Sandbox {
     external_id: Option<String>,
     files: Arc<[LogFile]>,
     load_problems: Vec<load::Problem>,
+    story: Option<Story>,
 }
 
 /// Why a sandbox does not start.
@@ -109,6 +103,7 @@ impl Sandbox {
             return Err(StartError::NotLoopback(config.listen));
         }
         let seed = config.seed;
+        let clock = config.clock();
         let loading = tokio::task::spawn_blocking(move || Holdings::of(config.data));
         let holdings = match loading.await {
             Ok(holdings) => holdings?,
@@ -119,9 +114,9 @@ impl Sandbox {
             hub_account_id,
             files,
             load_problems,
+            story,
         } = holdings;
 
-        let clock = config.now.map_or_else(Clock::system, Clock::starting_at);
         let faults = Arc::new(Faults::new(config.faults, seed));
         let keyring = Arc::new(Keyring::new(seed));
         let hub = keyring.issue(hub_principal(&hub_account_id), None);
@@ -169,6 +164,7 @@ impl Sandbox {
             external_id: config.external_id,
             files,
             load_problems,
+            story,
         })
     }
 
@@ -233,6 +229,12 @@ impl Sandbox {
         &self.load_problems
     }
 
+    /// What there is to find, in a generated organization.
+    #[must_use]
+    pub fn story(&self) -> Option<&Story> {
+        self.story.as_ref()
+    }
+
     /// What it was asked so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
@@ -252,22 +254,39 @@ struct Holdings {
     hub_account_id: String,
     files: Arc<[LogFile]>,
     load_problems: Vec<load::Problem>,
+    story: Option<Story>,
 }
 
 impl Holdings {
     fn of(data: Data) -> Result<Self, StartError> {
         match data {
             Data::Logs(directories) => Ok(Self::of_logs(load::load(&directories)?)),
-            Data::Files { accounts, files } => {
-                let hub = accounts.first().ok_or(StartError::NoAccounts)?;
-                Ok(Self {
-                    hub_account_id: hub.id.clone(),
+            Data::Files { accounts, files } => Self::of_files(accounts, files, None),
+            Data::Organization(spec) => {
+                let Organization {
                     accounts,
-                    files: by_delivery(files),
-                    load_problems: Vec::new(),
-                })
+                    files,
+                    story,
+                    ..
+                } = organization::generate(&spec);
+                Self::of_files(accounts, files, Some(story))
             }
         }
+    }
+
+    fn of_files(
+        accounts: Vec<Account>,
+        files: Vec<LogFile>,
+        story: Option<Story>,
+    ) -> Result<Self, StartError> {
+        let hub = accounts.first().ok_or(StartError::NoAccounts)?;
+        Ok(Self {
+            hub_account_id: hub.id.clone(),
+            accounts,
+            files: by_delivery(files),
+            load_problems: Vec::new(),
+            story,
+        })
     }
 
     fn of_logs(report: LoadReport) -> Self {
@@ -295,6 +314,7 @@ impl Holdings {
             hub_account_id,
             load_problems: report.problems,
             files: by_delivery(report.files),
+            story: None,
         }
     }
 }
