@@ -12,15 +12,12 @@ pub struct EventHistory {
     /// Requests a second for each account and Region. AWS allows 2, shared with everyone else in
     /// the account: less leaves them some. `off` does not pace at all, for a sandbox only.
     pub requests_per_second: LookupRate,
-    /// Whether each scan asks for its next page while the last one is still being sent.
-    pub prefetch: bool,
 }
 
 impl Default for EventHistory {
     fn default() -> Self {
         Self {
             requests_per_second: LookupRate::Paced(LookupRate::QUOTA),
-            prefetch: true,
         }
     }
 }

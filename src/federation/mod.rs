@@ -6,6 +6,7 @@
 mod assume_role;
 pub mod aws_error;
 mod key_owner;
+pub mod pacing;
 pub mod session;
 
 use std::collections::{BTreeMap, HashMap};
@@ -19,7 +20,7 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_types::app_name::AppName;
 use futures::FutureExt;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::{Access, Config};
 use crate::plan::facts::AccountFacts;
@@ -27,6 +28,7 @@ use crate::plan::{Reason, ReasonCode};
 use crate::query::{AccessKeyId, AccountId, Region};
 use assume_role::Assumer;
 use key_owner::KeyOwners;
+use pacing::Pacing;
 use session::{Session, SessionCredentials};
 
 /// The federation: accounts, and sessions in them.
@@ -37,7 +39,10 @@ pub struct Federation {
     /// By role, for accounts and archives: made when the service starts, so never locked.
     sessions: HashMap<Access, Arc<Session>>,
     hub: SdkConfig,
+    hub_region: Region,
     key_owners: KeyOwners,
+    lookups: Pacing,
+    calls: Arc<Semaphore>,
 }
 
 /// An SDK configuration whose calls are made in someone's session.
@@ -89,7 +94,10 @@ impl Federation {
             access,
             sessions,
             hub,
+            hub_region: config.hub.region.clone(),
             key_owners: KeyOwners::new(sts),
+            lookups: Pacing::new(config.event_history.requests_per_second),
+            calls: Arc::new(Semaphore::new(permits(config.limits.aws_calls))),
         }
     }
 
@@ -169,6 +177,30 @@ impl Federation {
         self.sessions.get(self.access.get(&account)?)
     }
 
+    /// Whether the session in which `account` is read is good at all: a Region that does not know
+    /// a good session is disabled in the account.
+    pub async fn check_session(&self, account: AccountId) -> Result<(), Reason> {
+        let config = self.sdk_config(account, &self.hub_region).await?;
+        let call = aws_sdk_sts::Client::new(&config).get_caller_identity();
+        let _permit = self.call_permit().await?;
+        call.send()
+            .await
+            .map_err(|error| aws_error::failure("check the session", &error).reason)?;
+        Ok(())
+    }
+
+    /// The queues that keep to the quota of `LookupEvents`.
+    #[must_use]
+    pub fn lookups(&self) -> &Pacing {
+        &self.lookups
+    }
+
+    /// One of `limits.aws_calls`, to be held for one call. Fails only when the service shuts down.
+    pub async fn call_permit(&self) -> Result<OwnedSemaphorePermit, Reason> {
+        let permit = Arc::clone(&self.calls).acquire_owned().await;
+        permit.map_err(|_| Reason::new(ReasonCode::Drain, "the service is shutting down"))
+    }
+
     /// The account that owns an access key (`sts:GetAccessKeyInfo`), remembered once known.
     pub async fn access_key_owner(&self, key: &AccessKeyId) -> Result<AccountId, Reason> {
         self.key_owners.owner(key).await
@@ -180,8 +212,8 @@ impl Federation {
 async fn hub_config(config: &Config, stall: Duration) -> SdkConfig {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(stall.min(Duration::from_secs(5)))
-        .operation_attempt_timeout(stall)
-        .operation_timeout(stall * 2)
+        .operation_attempt_timeout(stall / 2)
+        .operation_timeout(stall)
         .build();
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .region(aws_config::Region::new(
