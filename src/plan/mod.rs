@@ -10,4 +10,4 @@ pub use coverage::{Completeness, Coverage};
 pub use facts::Facts;
 pub use outcome::{OutcomeState, Reason, ReasonCode, ScanOutcome};
 pub use planner::plan;
-pub use scan::{Gap, LookupAttribute, QueryPlan, Scan, ScanId, ScanTarget};
+pub use scan::{EventPart, Gap, LookupAttribute, QueryPlan, Scan, ScanId, ScanTarget};

@@ -1,9 +1,11 @@
 //! A first path: event history for what it reaches, a gap for the rest.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Facts, Gap, QueryPlan, Reason, ReasonCode, Scan, ScanId, ScanTarget};
-use crate::query::{BackendKind, EventQuery, EventTime};
+use super::{EventPart, Facts, Gap, QueryPlan, Reason, ReasonCode, Scan, ScanId, ScanTarget};
+use crate::query::{BackendKind, EventCategory, EventQuery, EventTime};
 
 /// Cuts the question into scans and gaps.
 #[must_use]
@@ -20,13 +22,24 @@ pub fn plan(query: &EventQuery, facts: &Facts, now: Timestamp) -> QueryPlan {
                     region: region.clone(),
                     attribute: None,
                 };
-                scans.push(Scan { id, target, range });
+                let categories = BTreeSet::from([EventCategory::Management]);
+                scans.push(Scan {
+                    id,
+                    target,
+                    range,
+                    categories,
+                });
             }
             if let Some(range) = query.range.before(horizon) {
                 gaps.push(Gap {
                     account: account.id,
                     regions: vec![region.clone()],
                     range,
+                    events: EventPart {
+                        categories: query.filter.categories().iter().copied().collect(),
+                        read_only: None,
+                        event_sources: None,
+                    },
                     backend: Some(BackendKind::EventHistory),
                     reason: Reason::new(ReasonCode::BeyondHorizon, "older than 90 days"),
                 });

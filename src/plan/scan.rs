@@ -6,18 +6,22 @@ use std::sync::Arc;
 
 use super::facts::ArchiveFacts;
 use super::outcome::Reason;
-use crate::query::{AccountId, BackendKind, EventTime, Region, TimeRange};
+use crate::query::{AccountId, BackendKind, EventCategory, EventTime, Region, TimeRange};
 
 /// The number of a scan in its plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ScanId(pub u32);
 
-/// What a search will do: every (account, Region, second) asked for is in exactly one scan or gap.
+/// What a search will do: every (account, Region, second, category) asked for is in exactly one
+/// scan or gap. Where an archive holds only a part of a category's events, the scan reads that
+/// part and gaps beside it say which events it does not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueryPlan {
-    /// The interval, as asked.
+    /// The interval that is left to answer: the one asked for, on resumption only what lies at or
+    /// before the position's second. What was answered earlier is not planned again.
     pub range: TimeRange,
-    /// 90 days before the plan's now: event history holds nothing older.
+    /// 90 days before the plan's now (on resumption, the first stream's): event history holds
+    /// nothing older.
     pub horizon: EventTime,
     /// Events from this time on may still arrive.
     pub settled_until: EventTime,
@@ -38,6 +42,8 @@ pub struct Scan {
     pub target: ScanTarget,
     /// The interval that this scan owns: it drops whatever lies outside.
     pub range: TimeRange,
+    /// The categories that this scan owns: another may read the others of the same seconds.
+    pub categories: BTreeSet<EventCategory>,
 }
 
 /// What a scan asks.
@@ -85,10 +91,23 @@ pub struct Gap {
     pub regions: Vec<Region>,
     /// The interval.
     pub range: TimeRange,
+    /// Which of its events.
+    pub events: EventPart,
     /// The backend that would have had to answer, if one can be named.
     pub backend: Option<BackendKind>,
     /// Why nobody reads it, and what to do.
     pub reason: Reason,
+}
+
+/// A part of the events of some seconds.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EventPart {
+    /// Of these categories.
+    pub categories: BTreeSet<EventCategory>,
+    /// Only those with this `readOnly`; `None` is both.
+    pub read_only: Option<bool>,
+    /// Only those of these AWS services (`eventSource`); `None` is all.
+    pub event_sources: Option<BTreeSet<String>>,
 }
 
 impl fmt::Display for LookupAttribute {

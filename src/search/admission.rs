@@ -39,9 +39,11 @@ impl Admission<'_> {
         !event.matched_identities.is_empty()
     }
 
-    /// Ownership: the scan's own seconds, and the accounts and Regions asked for.
+    /// Ownership: the scan's own seconds and categories, and the accounts and Regions asked for.
     fn in_scope(&self, scan: &Scan, event: &Event) -> bool {
-        if !scan.range.contains(event.key.time) || !self.accounts.contains(&event.key.account) {
+        let owned = scan.range.contains(event.key.time)
+            && (event.category).is_some_and(|category| scan.categories.contains(&category));
+        if !owned || !self.accounts.contains(&event.key.account) {
             return false;
         }
         match &scan.target {
