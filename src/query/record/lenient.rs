@@ -64,10 +64,10 @@ impl From<Texts> for BTreeMap<String, String> {
     }
 }
 
-macro_rules! scalars {
+macro_rules! as_written {
     ($($method:ident: $type:ty),*) => {
-        $(fn $method<E>(self, value: $type) -> Result<Self::Value, E> {
-            self.scalar(value)
+        $(fn $method<E>(self, value: $type) -> Result<Text, E> {
+            Ok(Text(Some(value.to_string())))
         })*
     };
 }
@@ -112,18 +112,10 @@ macro_rules! expecting {
 
 struct TextVisitor;
 
-impl TextVisitor {
-    #[expect(clippy::unnecessary_wraps, reason = "the shape of a visitor's methods")]
-    #[expect(clippy::unused_self, reason = "called by the visitor's methods")]
-    fn scalar<E>(self, value: impl ToString) -> Result<Text, E> {
-        Ok(Text(Some(value.to_string())))
-    }
-}
-
 impl<'de> Visitor<'de> for TextVisitor {
     type Value = Text;
     expecting!("a text");
-    scalars!(visit_str: &str, visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64);
+    as_written!(visit_str: &str, visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64);
     no_map!();
     no_seq!();
 

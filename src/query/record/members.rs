@@ -108,7 +108,7 @@ pub(super) struct Resource {
     pub(super) arn_prefix: Text,
     account_id: Text,
     #[serde(rename = "type")]
-    resource_type: Text,
+    kind: Text,
 }
 
 impl From<Resource> for event::Resource {
@@ -116,7 +116,7 @@ impl From<Resource> for event::Resource {
         Self {
             arn: it.arn.0.or(it.small_arn.0),
             account_id: it.account_id.0,
-            resource_type: it.resource_type.0,
+            resource_type: it.kind.0,
         }
     }
 }
