@@ -255,7 +255,8 @@ def athena_answers_in_pages():
     athena = client("athena")
     sql = (
         "SELECT eventid AS event_id, useridentity.accesskeyid AS access_key_id, errorcode AS error_code "
-        f"FROM \"{EXPORTS['ATHENA_TABLE']}\" WHERE useridentity.type = 'IAMUser' AND useridentity.username = 'benjamin' "
+        f"FROM \"{EXPORTS['ATHENA_TABLE']}\" "
+        "WHERE useridentity.type = 'IAMUser' AND useridentity.username = 'benjamin' "
         "ORDER BY eventtime DESC NULLS LAST, eventid"
     )
     execution = athena_run(athena, sql)
