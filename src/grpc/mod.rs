@@ -1,5 +1,8 @@
 //! The wire: proto ⇄ domain, status codes, the tonic service and server.
 
+pub mod convert;
+pub mod status;
+
 /// The generated types and their descriptors: named here, in `grpc` and in `cli` only.
 #[allow(missing_docs, clippy::all, clippy::pedantic)]
 pub mod pb {

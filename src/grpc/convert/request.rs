@@ -1,0 +1,313 @@
+//! `SearchEventsRequest` → [`EventQuery`]: everything that can be wrong is found here, before any
+//! AWS call.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{Findings, Rejection, identity, interval};
+use crate::config::Limits;
+use crate::grpc::pb;
+use crate::query::{
+    AccountId, AskedRange, BackendKind, EventCategory, EventFilter, EventQuery, EventTime,
+    RecordView, Region, TimeRange,
+};
+use crate::search::resume::{ResumeToken, request_digest};
+
+/// What a request is checked against.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules<'a> {
+    /// The service's now.
+    pub now: Timestamp,
+    /// What one request may ask.
+    pub limits: &'a Limits,
+    /// How many accounts the federation has: what a request that names none asks for.
+    pub federation_size: usize,
+}
+
+/// How far a resume token's interval may end after this replica's now: clocks differ.
+const MAX_CLOCK_SKEW_SECONDS: i64 = 300;
+/// A search names no more Regions than this: AWS has fewer than 100.
+const MAX_REGIONS: u64 = 200;
+
+/// Reads a request, with every default applied, or says all that is wrong with it.
+pub fn event_query(
+    request: &pb::SearchEventsRequest,
+    rules: &Rules<'_>,
+) -> Result<EventQuery, Rejection> {
+    let mut findings = Findings::default();
+    let found = &mut findings;
+    let identities = identity::identities(&request.identities, rules.limits, found);
+    let interval = interval::interval(request, rules, found);
+    let account_ids = account_ids(&request.account_ids, rules, found);
+    let regions = regions(&request.regions, found);
+    let filter = filter(request.filter.as_ref(), rules.limits, found);
+    check_order(request.order, found);
+    let record_view = record_view(request.record_view, found);
+    let backends = backends(&request.backends, found);
+    let max_events = at_least_one(request.max_events, "max_events", found);
+    let max_scan_bytes = at_least_one(request.max_scan_bytes, "max_scan_bytes", found);
+    let progress_interval = progress_interval(request.progress_interval.as_ref(), found);
+    let token = resume_token(&request.resume_token, found);
+
+    let query = interval.map(|(range, asked_range)| EventQuery {
+        identities,
+        range,
+        asked_range,
+        account_ids,
+        regions,
+        filter,
+        record_view,
+        max_events,
+        backends,
+        max_scan_bytes,
+        progress_interval,
+        resume: None,
+    });
+    let query = match (query, token) {
+        (Some(query), Some(token)) if findings.is_well_formed() => {
+            Some(resumed(query, token, rules, &mut findings))
+        }
+        (query, _) => query,
+    };
+    findings.finish()?;
+    // An interval that could not be read was noted as malformed.
+    query.ok_or_else(|| Rejection::Invalid(Vec::new()))
+}
+
+fn account_ids(list: &[String], rules: &Rules<'_>, findings: &mut Findings) -> Vec<AccountId> {
+    let searched = if list.is_empty() {
+        rules.federation_size
+    } else {
+        list.len()
+    };
+    let limit = rules.limits.max_accounts;
+    findings.check_length("account_ids", searched, limit, "limits.max_accounts");
+    let mut accounts = BTreeSet::new();
+    for (index, text) in list.iter().enumerate() {
+        match text.parse() {
+            Ok(account) => {
+                accounts.insert(account);
+            }
+            Err(expected) => {
+                findings.malformed(format!("account_ids[{index}]"), text, expected);
+            }
+        }
+    }
+    accounts.into_iter().collect()
+}
+
+fn regions(list: &[String], findings: &mut Findings) -> Vec<Region> {
+    findings.check_length("regions", list.len(), MAX_REGIONS, "fixed");
+    let mut regions = BTreeSet::new();
+    for (index, text) in list.iter().enumerate() {
+        match text.parse() {
+            Ok(region) => {
+                regions.insert(region);
+            }
+            Err(expected) => findings.malformed(format!("regions[{index}]"), text, expected),
+        }
+    }
+    regions.into_iter().collect()
+}
+
+fn filter(wire: Option<&pb::EventFilter>, limits: &Limits, findings: &mut Findings) -> EventFilter {
+    let Some(wire) = wire else {
+        return EventFilter::default();
+    };
+    for (field, asked) in [
+        ("filter.access", !wire.access.is_empty()),
+        ("filter.error_codes", !wire.error_codes.is_empty()),
+        ("filter.errors_only", wire.errors_only),
+        ("filter.source_ips", !wire.source_ips.is_empty()),
+        ("filter.resources", !wire.resources.is_empty()),
+        ("filter.event_ids", !wire.event_ids.is_empty()),
+    ] {
+        if asked {
+            findings.not_served(field, "this filter");
+        }
+    }
+    findings.check_length(
+        "filter.event_names",
+        wire.event_names.len(),
+        limits.max_event_names,
+        "limits.max_event_names",
+    );
+    findings.check_length(
+        "filter.event_sources",
+        wire.event_sources.len(),
+        limits.max_event_sources,
+        "limits.max_event_sources",
+    );
+    EventFilter {
+        event_names: checked(
+            &wire.event_names,
+            "filter.event_names",
+            "an event name is 1 to 128 letters, digits and any of ._:-, such as CreateAccessKey",
+            |byte| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte),
+            findings,
+        ),
+        event_sources: checked(
+            &wire.event_sources,
+            "filter.event_sources",
+            "an event source is 1 to 128 lower-case letters, digits, dots and hyphens, such as \
+             iam.amazonaws.com",
+            |byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte),
+            findings,
+        ),
+        categories: categories(&wire.categories, findings),
+    }
+}
+
+fn checked(
+    list: &[String],
+    field: &str,
+    expected: &str,
+    allowed: fn(u8) -> bool,
+    findings: &mut Findings,
+) -> Vec<String> {
+    for (index, text) in list.iter().enumerate() {
+        if !(1..=128).contains(&text.len()) || !text.bytes().all(allowed) {
+            findings.malformed(format!("{field}[{index}]"), text, expected);
+        }
+    }
+    let set: BTreeSet<&String> = list.iter().collect();
+    set.into_iter().cloned().collect()
+}
+
+fn categories(list: &[i32], findings: &mut Findings) -> Vec<EventCategory> {
+    let mut categories = BTreeSet::new();
+    for (index, &number) in list.iter().enumerate() {
+        categories.insert(match pb::EventCategory::try_from(number) {
+            Ok(pb::EventCategory::Management) => EventCategory::Management,
+            Ok(pb::EventCategory::Data) => EventCategory::Data,
+            Ok(pb::EventCategory::NetworkActivity) => EventCategory::NetworkActivity,
+            Ok(pb::EventCategory::Insight) => EventCategory::Insight,
+            Ok(pb::EventCategory::Unspecified) | Err(_) => {
+                findings.invalid(
+                    format!("filter.categories[{index}]"),
+                    format!("{number} is no category"),
+                );
+                continue;
+            }
+        });
+    }
+    categories.into_iter().collect()
+}
+
+fn check_order(number: i32, findings: &mut Findings) {
+    match pb::SearchOrder::try_from(number) {
+        Ok(pb::SearchOrder::Unspecified | pb::SearchOrder::NewestFirst) => {}
+        Ok(pb::SearchOrder::OldestFirst) => findings.not_served("order", "oldest first"),
+        Err(_) => findings.invalid("order", format!("{number} is no order")),
+    }
+}
+
+fn record_view(number: i32, findings: &mut Findings) -> RecordView {
+    match pb::RecordView::try_from(number) {
+        Ok(pb::RecordView::Unspecified | pb::RecordView::Fields) => RecordView::Fields,
+        Ok(pb::RecordView::Full) => RecordView::Full,
+        Ok(pb::RecordView::None) => RecordView::None,
+        Err(_) => {
+            findings.invalid("record_view", format!("{number} is no view"));
+            RecordView::Fields
+        }
+    }
+}
+
+fn backends(list: &[i32], findings: &mut Findings) -> Vec<BackendKind> {
+    let mut backends = BTreeSet::new();
+    for (index, &number) in list.iter().enumerate() {
+        let field = format!("backends[{index}]");
+        match pb::Backend::try_from(number) {
+            Ok(pb::Backend::EventHistory) => {
+                backends.insert(BackendKind::EventHistory);
+            }
+            Ok(pb::Backend::Athena) => {
+                backends.insert(BackendKind::Athena);
+            }
+            Ok(pb::Backend::Logs) => findings.not_served(field, "log groups as a backend"),
+            Ok(pb::Backend::Unspecified) | Err(_) => {
+                findings.invalid(field, format!("{number} is no backend"));
+            }
+        }
+    }
+    backends.into_iter().collect()
+}
+
+/// A limit that the caller sets: absent is none, and nothing would be left of a limit of 0.
+fn at_least_one(number: Option<i64>, field: &str, findings: &mut Findings) -> Option<u64> {
+    let number = number?;
+    let limit = u64::try_from(number).ok().filter(|&limit| limit > 0);
+    if limit.is_none() {
+        findings.invalid(
+            field,
+            format!("{number} is no limit: at least 1, or leave it out"),
+        );
+    }
+    limit
+}
+
+fn progress_interval(
+    wire: Option<&prost_types::Duration>,
+    findings: &mut Findings,
+) -> Option<Duration> {
+    let interval = Duration::try_from(*wire?)
+        .ok()
+        .filter(|interval| (1..=3_600).contains(&interval.as_secs()));
+    if interval.is_none() {
+        findings.invalid("progress_interval", "between 1 second and 1 hour");
+    }
+    interval
+}
+
+fn resume_token(text: &str, findings: &mut Findings) -> Option<ResumeToken> {
+    if text.is_empty() {
+        return None;
+    }
+    ResumeToken::decode(text)
+        .map_err(|invalid| findings.malformed("resume_token", text, invalid))
+        .ok()
+}
+
+/// The query from where the token left it. A token only ever narrows its request: one that names
+/// another interval than the request could have meant is refused, whoever made it.
+fn resumed(
+    mut query: EventQuery,
+    token: ResumeToken,
+    rules: &Rules<'_>,
+    findings: &mut Findings,
+) -> EventQuery {
+    if token.request_digest != request_digest(&query)
+        || !is_meant(token.range, query.asked_range, query.range, rules)
+    {
+        findings.invalid(
+            "resume_token",
+            "belongs to another request: send it with the request whose stream it came from",
+        );
+    } else {
+        interval::check_reach(token.range, rules, findings);
+        query.range = token.range;
+        query.resume = Some(token.point);
+    }
+    query
+}
+
+/// Whether `range` is what the request meant at some earlier now; `present` is what it means now.
+fn is_meant(range: TimeRange, asked: AskedRange, present: TimeRange, rules: &Rules<'_>) -> bool {
+    let latest = EventTime::ceil(rules.now).plus(MAX_CLOCK_SKEW_SECONDS);
+    let end_fits = match asked.end {
+        Some(end) => range.end() <= end,
+        None => true,
+    };
+    let start_fits = match asked.start {
+        Some(start) => range.start() == start,
+        None => range.duration() == present.duration(),
+    };
+    end_fits && start_fits && range.end() <= latest
+}
+
+#[cfg(test)]
+#[path = "request_tests.rs"]
+mod tests;

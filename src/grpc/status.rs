@@ -1,0 +1,114 @@
+//! The one place for gRPC codes. Every error carries `ErrorInfo`; what a client may retry as it
+//! stands is UNAVAILABLE and nothing else.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, FieldViolation, QuotaViolation, StatusExt};
+
+use super::convert::Rejection;
+use super::convert::findings::{FieldFinding, MAX_TOLD};
+use crate::search::Refusal;
+
+/// `ErrorInfo.domain` of every error of this service.
+pub const ERROR_DOMAIN: &str = "identitytrail.v1";
+
+/// What a caller waits before it asks again when the service is full.
+const BUSY_RETRY_DELAY: Duration = Duration::from_secs(5);
+
+impl From<Rejection> for Status {
+    fn from(rejection: Rejection) -> Self {
+        match rejection {
+            Rejection::Invalid(fields) => {
+                let mut details = with_fields("INVALID_REQUEST", &fields);
+                details.set_bad_request(fields.iter().map(violation).collect::<Vec<_>>());
+                told(Code::InvalidArgument, &fields, details)
+            }
+            Rejection::Exceeded(fields) => {
+                let mut details = with_fields("LIMIT_EXCEEDED", &fields);
+                let quota = |f: &FieldFinding| QuotaViolation::new(&f.field, &f.description);
+                details.set_quota_failure(fields.iter().map(quota).collect::<Vec<_>>());
+                told(Code::ResourceExhausted, &fields, details)
+            }
+            Rejection::NotServed(fields) => {
+                let mut details = with_fields("NOT_SERVED", &fields);
+                details.set_bad_request(fields.iter().map(violation).collect::<Vec<_>>());
+                let names: Vec<&str> = fields.iter().map(|f| f.field.as_str()).collect();
+                let message = format!("this version does not serve {}", names.join(", "));
+                Status::with_error_details(Code::Unimplemented, message, details)
+            }
+        }
+    }
+}
+
+impl From<Refusal> for Status {
+    fn from(refusal: Refusal) -> Self {
+        let message = refusal.to_string();
+        match refusal {
+            Refusal::UnknownAccounts(accounts) => {
+                let ids: Vec<String> = (accounts.iter().take(MAX_TOLD))
+                    .map(ToString::to_string)
+                    .collect();
+                let more = match accounts.len().checked_sub(MAX_TOLD) {
+                    Some(more @ 1..) => format!(" and {more} more"),
+                    _ => String::new(),
+                };
+                let ids = ids.join(", ");
+                let message = format!("not in this federation: {ids}{more}");
+                let details = info("ACCOUNT_NOT_FOUND", [("account_ids".into(), ids)]);
+                Status::with_error_details(Code::NotFound, message, details)
+            }
+            Refusal::ScopeChanged => {
+                let mut details = info("SCOPE_CHANGED", []);
+                details.add_precondition_failure_violation(
+                    "SCOPE_CHANGED",
+                    "resume_token",
+                    message.clone(),
+                );
+                Status::with_error_details(Code::FailedPrecondition, message, details)
+            }
+            Refusal::TooManySearches { limit } => {
+                let limit = ("limit".to_owned(), limit.to_string());
+                let mut details = info("TOO_MANY_SEARCHES", [limit]);
+                details.add_quota_failure_violation("limits.concurrent_searches", message.clone());
+                details.set_retry_info(Some(BUSY_RETRY_DELAY));
+                Status::with_error_details(Code::ResourceExhausted, message, details)
+            }
+        }
+    }
+}
+
+/// The service is shutting down: ask another replica.
+#[must_use]
+pub fn draining() -> Status {
+    let mut details = info("DRAINING", []);
+    details.set_retry_info(Some(Duration::from_secs(1)));
+    let message = "the service is shutting down: ask again, another replica will answer";
+    Status::with_error_details(Code::Unavailable, message, details)
+}
+
+/// The message tells a few of the findings; the details hold them all.
+fn told(code: Code, fields: &[FieldFinding], details: ErrorDetails) -> Status {
+    const IN_MESSAGE: usize = 3;
+    let mut parts: Vec<String> = (fields.iter().take(IN_MESSAGE))
+        .map(|f| format!("{}: {}", f.field, f.description))
+        .collect();
+    if let Some(more @ 1..) = fields.len().checked_sub(IN_MESSAGE) {
+        parts.push(format!("{more} more in the details"));
+    }
+    Status::with_error_details(code, parts.join("; "), details)
+}
+
+fn violation(finding: &FieldFinding) -> FieldViolation {
+    FieldViolation::new(&finding.field, &finding.description)
+}
+
+fn with_fields(reason: &str, fields: &[FieldFinding]) -> ErrorDetails {
+    let names: Vec<&str> = fields.iter().map(|f| f.field.as_str()).collect();
+    info(reason, [("fields".to_owned(), names.join(","))])
+}
+
+fn info<const N: usize>(reason: &str, metadata: [(String, String); N]) -> ErrorDetails {
+    ErrorDetails::with_error_info(reason, ERROR_DOMAIN, HashMap::from(metadata))
+}
