@@ -73,8 +73,8 @@ pub(super) const LOOKING: &[Call] = &[
     Call::new("ec2", "DescribeVolumes", |_, _| json!({"volumeSet": {}, "filterSet": {}})),
     Call::new("ec2", "DescribeVpcs", |_, _| json!({"vpcSet": {}, "filterSet": {}})),
     Call::new("ec2", "DescribeSubnets", |dice, _| json!({"subnetSet": {"items": [{"subnetId": format!("subnet-0{}", dice.hex(16))}]}, "filterSet": {}})),
-    Call::new("cloudwatch", "DescribeAlarms", |_, _| json!({"maxRecords": 100, "stateValue": "ALARM"})),
-    Call::new("cloudwatch", "GetMetricData", NOTHING),
+    Call::new("monitoring", "DescribeAlarms", |_, _| json!({"maxRecords": 100, "stateValue": "ALARM"})),
+    Call::new("monitoring", "GetMetricData", NOTHING),
     Call::new("logs", "DescribeLogGroups", |_, _| json!({"limit": 50, "logGroupNamePrefix": "/aws/lambda/"})),
     Call::new("logs", "StartQuery", |dice, place| json!({"logGroupName": format!("/app/{}", place.account.name), "queryString": "fields @timestamp, @message | limit 100", "limit": 100, "startTime": dice.between(1_700_000_000, 1_800_000_000)}))
         .returns(|dice, _| json!({"queryId": dice.uuid()})),
@@ -104,7 +104,7 @@ pub(super) const CHANGING: &[Call] = &[
     Call::new("lambda", "UpdateFunctionConfiguration20150331v2", |_, place| json!({"functionName": format!("{}-worker", place.account.name), "memorySize": 512, "environment": {}}))
         .returns(|dice, place| json!({"functionName": format!("{}-worker", place.account.name), "memorySize": 512, "revisionId": dice.uuid()})),
     Call::new("s3", "PutBucketTagging", |_, place| json!({"bucketName": place.bucket(), "Host": format!("{}.s3.amazonaws.com", place.bucket()), "tagging": "", "Tagging": {"TagSet": {"Tag": {"Key": "owner", "Value": "platform"}}}})),
-    Call::new("cloudwatch", "PutMetricAlarm", |_, place| json!({"alarmName": format!("{}-errors", place.account.name), "metricName": "Errors", "namespace": "AWS/Lambda", "threshold": 1, "period": 300, "evaluationPeriods": 1, "comparisonOperator": "GreaterThanThreshold", "statistic": "Sum"})),
+    Call::new("monitoring", "PutMetricAlarm", |_, place| json!({"alarmName": format!("{}-errors", place.account.name), "metricName": "Errors", "namespace": "AWS/Lambda", "threshold": 1, "period": 300, "evaluationPeriods": 1, "comparisonOperator": "GreaterThanThreshold", "statistic": "Sum"})),
     Call::new("iam", "UpdateAssumeRolePolicy", |_, _| json!({"roleName": "app-server", "policyDocument": "{\"Version\":\"2012-10-17\",\"Statement\":[]}"})),
 ];
 

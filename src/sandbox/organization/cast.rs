@@ -99,7 +99,7 @@ const PEOPLE: [(&str, i64, Region, &[&str]); 11] = [
         &["Billing", "ReadOnlyAccess"],
     ),
     ("jonas.keller", -5, "us-east-1", &["ReadOnlyAccess"]),
-    ("o'brien+contractor", 0, "eu-west-1", &["ReadOnlyAccess"]),
+    ("orla.byrne+contractor", 0, "eu-west-1", &["ReadOnlyAccess"]),
 ];
 
 const SETS: [&str; 6] = [

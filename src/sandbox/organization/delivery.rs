@@ -1,10 +1,11 @@
 //! From records to files, as CloudTrail delivers them: by account, Region and slot of five minutes.
 
 use std::collections::BTreeMap;
+use std::num::NonZero;
 use std::sync::Arc;
+use std::thread;
 
 use jiff::tz::TimeZone;
-use serde_json::Value;
 
 use super::dice::Dice;
 use super::identity::timestamp;
@@ -25,18 +26,15 @@ pub(super) fn deliver(
     records: Vec<Record>,
 ) -> Vec<LogFile> {
     let mut slots: BTreeMap<(i64, String, Region), Vec<Arc<LogRecord>>> = BTreeMap::new();
-    for record in records {
-        let twice = account_name(&record.account_id) == TWICE.0 && dice.chance(TWICE.1);
-        let (time, folder) = (record.time, record.folder);
-        let account_id = record.account_id.clone();
-        let record = Arc::new(log_record(record));
+    for sent in written(records) {
+        let twice = account_name(&sent.account_id) == TWICE.0 && dice.chance(TWICE.1);
         for _ in 0..=u8::from(twice) {
             let delay = dice.between(60, 600);
-            let slot = (time + delay + SLOT - 1).div_euclid(SLOT) * SLOT;
+            let slot = (sent.time + delay + SLOT - 1).div_euclid(SLOT) * SLOT;
             slots
-                .entry((slot, account_id.clone(), folder))
+                .entry((slot, sent.account_id.clone(), sent.folder))
                 .or_default()
-                .push(Arc::clone(&record));
+                .push(Arc::clone(&sent.record));
         }
     }
     slots
@@ -64,7 +62,38 @@ pub(super) fn deliver(
         .collect()
 }
 
-/// The one place that makes the sandbox's form of a record.
-fn log_record(record: Record) -> LogRecord {
-    LogRecord::from_value(&Value::Object(record.members))
+/// A record on its way into a file.
+struct Sent {
+    time: i64,
+    account_id: String,
+    folder: Region,
+    record: Arc<LogRecord>,
+}
+
+/// The records in the sandbox's form, in the same order. To write them out is half the work of
+/// generating an organization, so every processor takes its share.
+fn written(records: Vec<Record>) -> Vec<Sent> {
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    let share = records.len().div_ceil(processors).max(1);
+    let mut records = records.into_iter();
+    thread::scope(|scope| {
+        let mut writers = Vec::new();
+        while records.len() > 0 {
+            let part: Vec<Record> = records.by_ref().take(share).collect();
+            writers.push(scope.spawn(|| part.into_iter().map(write).collect::<Vec<_>>()));
+        }
+        let parts = writers.into_iter();
+        parts
+            .flat_map(|writer| writer.join().expect("writing does not panic"))
+            .collect()
+    })
+}
+
+fn write(record: Record) -> Sent {
+    Sent {
+        time: record.time,
+        account_id: record.account_id,
+        folder: record.folder,
+        record: Arc::new(LogRecord::from_value(&record.value)),
+    }
 }

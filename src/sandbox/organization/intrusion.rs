@@ -37,6 +37,8 @@ pub(super) fn play(trail: &mut Trail, cast: &Cast, now: i64, days: i64) -> Story
     let user = User::new(&mut trail.dice, &dev.id, LEAKED_USER);
     rightful_use(trail, cast, &user, now, days);
 
+    let today = now.div_euclid(DAY) * DAY;
+    let night = |days_ago: i64, hour: i64| today - days_ago * DAY + hour * 3600;
     let from = trail.records.len();
     let mut plot = Plot {
         trail,
@@ -44,12 +46,12 @@ pub(super) fn play(trail: &mut Trail, cast: &Cast, now: i64, days: i64) -> Story
         user: &user,
         chain: Vec::new(),
     };
-    plot.probe(now - 97 * DAY + 2 * 3600);
-    plot.look_again(now - 61 * DAY + 3 * 3600);
-    let backdoor = plot.persist(now - 9 * DAY + 3600);
-    plot.plunder(now - 8 * DAY + 2 * 3600);
-    plot.come_back(&backdoor, now - 6 * DAY + 5 * 3600);
-    plot.last_try(now - 5 * DAY + 3600);
+    plot.probe(night(97, 2));
+    plot.look_again(night(61, 3));
+    let backdoor = plot.persist(night(9, 1));
+    plot.plunder(night(8, 2));
+    plot.come_back(&backdoor, night(6, 5));
+    plot.last_try(night(5, 1));
     let chain = plot.chain;
 
     let times = || trail.records[from..].iter().map(|record| record.time);
@@ -68,7 +70,7 @@ pub(super) fn play(trail: &mut Trail, cast: &Cast, now: i64, days: i64) -> Story
         first_time: bound(times().min()),
         last_time: bound(times().max()),
     };
-    clean_up(trail, cast, &user, &backdoor, now - 4 * DAY + 9 * 3600);
+    clean_up(trail, cast, &user, &backdoor, night(4, 9));
     story
 }
 

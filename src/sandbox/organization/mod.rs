@@ -53,7 +53,7 @@ pub struct OrganizationSpec {
 }
 
 impl OrganizationSpec {
-    /// The organization of the demo: a dozen accounts, 200 days, about 50,000 records.
+    /// The organization of the demo: a dozen accounts, 200 days, about 42,000 records.
     #[must_use]
     pub fn new(now: Timestamp) -> Self {
         Self {
@@ -61,7 +61,7 @@ impl OrganizationSpec {
             now,
             days: 200,
             accounts: 12,
-            events_per_day: 250,
+            events_per_day: 210,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! One builder for a record, so that every record has all the members of its version.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::dice::Dice;
 use super::identity::{Caller, iso};
@@ -20,7 +20,7 @@ pub(super) struct Record {
     pub account_id: String,
     /// The Region folder: `awsRegion`, but for some global events.
     pub folder: Region,
-    pub members: Map<String, Value>,
+    pub value: Value,
 }
 
 impl Record {
@@ -55,9 +55,9 @@ impl Record {
         } else {
             dice.uuid()
         };
-        let mut members = Map::new();
-        let mut set = |name: &str, value: Value| members.insert(name.into(), value);
-        set("eventVersion", version(service, time).into());
+        let mut value = json!({});
+        let mut set = |member: &str, to: Value| value[member] = to;
+        set("eventVersion", version(service).into());
         set("userIdentity", identity);
         set("eventTime", iso(time).into());
         set("eventSource", format!("{service}.amazonaws.com").into());
@@ -95,13 +95,13 @@ impl Record {
             time,
             account_id: caller.account_id.clone(),
             folder,
-            members,
+            value,
         }
     }
 
     /// With a member set or replaced.
     pub(super) fn with(mut self, member: &str, value: impl Into<Value>) -> Self {
-        self.members.insert(member.into(), value.into());
+        self.value[member] = value.into();
         self
     }
 
@@ -116,9 +116,9 @@ impl Record {
     /// With one thing acted upon; again for more.
     pub(super) fn resource(mut self, kind: &str, arn: &str, account_id: &str) -> Self {
         let resource = json!({"ARN": arn, "accountId": account_id, "type": kind});
-        match self.members.get_mut("resources") {
-            Some(Value::Array(resources)) => resources.push(resource),
-            _ => drop(self.members.insert("resources".into(), json!([resource]))),
+        match &mut self.value["resources"] {
+            Value::Array(resources) => resources.push(resource),
+            none => *none = json!([resource]),
         }
         self
     }
@@ -132,7 +132,7 @@ impl Record {
 
     /// Refused for want of a permission, for the reason that IAM gives.
     pub(super) fn denied(self, caller: &Caller, on: &str, because: &str) -> Self {
-        let text = |member: &str| self.members[member].as_str().unwrap_or_default();
+        let text = |member: &str| self.value[member].as_str().unwrap_or_default();
         let service = text("eventSource").trim_end_matches(".amazonaws.com");
         let action = format!("{service}:{}", text("eventName"));
         let said = format!(
@@ -163,7 +163,7 @@ impl Record {
             time: self.time,
             account_id: account_id.into(),
             folder: self.folder,
-            members: self.members.clone(),
+            value: self.value.clone(),
         }
         .with("userIdentity", caller.seen_from_outside())
         .with("eventID", dice.uuid())
@@ -177,14 +177,12 @@ pub(super) const NOT_ALLOWED: &str = "because no identity-based policy allows th
 /// The organization forbids it.
 pub(super) const FORBIDDEN: &str = "with an explicit deny in a service control policy";
 
-/// Services moved to newer event versions one after the other.
-fn version(service: &str, time: i64) -> &'static str {
+/// Services move to newer event versions one after the other.
+fn version(service: &str) -> &'static str {
     match service {
         "sts" | "signin" | "ssm" | "rds" => "1.08",
         "lambda" | "secretsmanager" | "sso" | "cloudtrail" => "1.09",
-        "ec2" | "ecs" | "ecr" => "1.10",
-        // Thirds of a year or so, by the time alone, to be the same whatever the window.
-        _ if time.div_euclid(10_000_000) % 2 == 0 => "1.10",
+        "ec2" | "ecs" | "ecr" | "iam" => "1.10",
         _ => "1.11",
     }
 }

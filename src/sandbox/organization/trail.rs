@@ -52,7 +52,7 @@ impl Trail {
         let record = self
             .draft(time, caller, call.service, call.name, place.region)
             .request(request);
-        let reads = record.members["readOnly"] == true;
+        let reads = record.value["readOnly"] == true;
         let record = match self.dice.between(0, 199) {
             0..=2 => record.denied(caller, &call.resource_arn(place), NOT_ALLOWED),
             3 => record.error("ThrottlingException", "Rate exceeded"),
