@@ -2,7 +2,7 @@
 
 use super::cast::Cast;
 use super::trail::Trail;
-use super::{machines, people, pipelines};
+use super::{machines, people, pipelines, sign_in};
 
 /// Seconds of a day.
 pub(super) const DAY: i64 = 86_400;
@@ -18,7 +18,7 @@ const ACTIVITIES: &[(u32, u32, Activity)] = &[
     (3, 1, people::legacy_key),
     (3, 0, people::user_with_mfa),
     (2, 1, people::user_in_console),
-    (2, 2, people::failed_sign_in),
+    (2, 2, sign_in::failed_sign_in),
     (1, 0, people::break_glass),
     (12, 3, pipelines::release),
     (6, 6, pipelines::audit),

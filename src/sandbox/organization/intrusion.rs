@@ -7,26 +7,23 @@ use super::apis::Place;
 use super::cast::Cast;
 use super::days::DAY;
 use super::identity::{Caller, From, Session, User, timestamp};
-use super::machines::{object, read_secret};
-use super::record::{FORBIDDEN, NOT_ALLOWED, REGIONS, Record};
+use super::record::{NOT_ALLOWED, REGIONS, Record};
 use super::story::{Hop, Story};
-use super::trail::{Ask, Trail, spelled_out};
+use super::trail::{Ask, Trail};
 
 /// Whose key leaks.
 const LEAKED_USER: &str = "svc-artifact-sync";
-/// Who the intruder becomes, to stay.
-const BACKDOOR_USER: &str = "svc-backup-agent";
 /// Where the snapshot goes: no account of ours.
-const OUTSIDE_ACCOUNT: &str = "999988887777";
+pub(super) const OUTSIDE_ACCOUNT: &str = "999988887777";
 
 /// Where the intruder calls from, at first and after the quiet weeks.
-const FIRST_IP: &str = "203.0.113.77";
-const LATER_IP: &str = "198.51.100.23";
+pub(super) const FIRST_IP: &str = "203.0.113.77";
+pub(super) const LATER_IP: &str = "198.51.100.23";
 
 /// A scanner for leaked keys; a script; text meant for whoever opens the log in a spreadsheet or a
 /// terminal.
 const SCANNER: &str = "TruffleHog";
-const SCRIPT: &str =
+pub(super) const SCRIPT: &str =
     "Boto3/1.34.0 md/Botocore#1.34.0 ua/2.0 os/linux#6.6.9-amd64 md/arch#x86_64 lang/python#3.11.8";
 const FORMULA: &str = "=HYPERLINK(\"http://203.0.113.77/x\",\"error\")";
 const ESCAPES: &str = "aws-cli/2.9.1\u{1b}[2K\u{7}\r\n@SUM(1+1)";
@@ -110,24 +107,25 @@ fn rightful_use(trail: &mut Trail, cast: &Cast, user: &User, now: i64, days: i64
     }
 }
 
-struct Plot<'a> {
-    trail: &'a mut Trail,
-    cast: &'a Cast,
+/// The intrusion in the making.
+pub(super) struct Plot<'a> {
+    pub trail: &'a mut Trail,
+    pub cast: &'a Cast,
     user: &'a User,
     chain: Vec<Hop>,
 }
 
 impl Plot<'_> {
-    fn leaked(&self, ip: &str, agent: &str) -> Caller {
+    pub(super) fn leaked(&self, ip: &str, agent: &str) -> Caller {
         Caller::user(self.user, From::new(ip, agent))
     }
 
-    fn does(&mut self, time: i64, caller: &Caller, service: &str, name: &str) -> Record {
+    pub(super) fn does(&mut self, time: i64, caller: &Caller, service: &str, name: &str) -> Record {
         self.trail.draft(time, caller, service, name, REGIONS[0])
     }
 
     /// A call without parameters that succeeds.
-    fn reads(&mut self, time: i64, caller: &Caller, calls: &[(&str, &str)]) {
+    pub(super) fn reads(&mut self, time: i64, caller: &Caller, calls: &[(&str, &str)]) {
         for (step, (service, name)) in (0..).zip(calls) {
             let record = self.does(time + step * 2, caller, service, name);
             self.trail.write(record);
@@ -195,7 +193,7 @@ impl Plot<'_> {
     }
 
     /// Takes a role, under a session name that goes unnoticed.
-    fn hop(
+    pub(super) fn hop(
         &mut self,
         time: i64,
         caller: &Caller,
@@ -215,201 +213,6 @@ impl Plot<'_> {
             access_key_id: session.access_key_id.clone(),
         });
         session
-    }
-
-    /// The deployer's trust is wide: from `dev` into `shared-services`, and a user of one's own there.
-    fn persist(&mut self, time: i64) -> User {
-        let caller = self.leaked(LATER_IP, SCRIPT);
-        self.reads(
-            time,
-            &caller,
-            &[("sts", "GetCallerIdentity"), ("iam", "ListRoles")],
-        );
-        let session = self.hop(
-            time + 95,
-            &caller,
-            "shared-services",
-            "artifact-deployer",
-            "artifact-sync",
-        );
-        let caller = Caller::session(&session, From::new(LATER_IP, SCRIPT));
-        self.reads(
-            time + 110,
-            &caller,
-            &[
-                ("sts", "GetCallerIdentity"),
-                ("iam", "ListRoles"),
-                ("iam", "ListUsers"),
-                ("organizations", "ListAccounts"),
-            ],
-        );
-        let place = Place {
-            account: self.cast.account("shared-services"),
-            region: REGIONS[0],
-        };
-        read_secret(self.trail, time + 300, &caller, &place, "ci/registry");
-
-        let account_id = &place.account.id;
-        let backdoor = User::new(&mut self.trail.dice, account_id, BACKDOOR_USER);
-        let name = json!({"userName": backdoor.name});
-        let at = time + 420;
-        let record = self
-            .does(at, &caller, "iam", "CreateUser")
-            .request(name.clone())
-            .response(json!({"user": {"path": "/", "userName": backdoor.name, "userId": backdoor.id, "arn": backdoor.arn(), "createDate": spelled_out(at)}}));
-        self.trail.write(record);
-        let record = self
-            .does(at + 3, &caller, "iam", "AttachUserPolicy")
-            .request(json!({"userName": backdoor.name, "policyArn": "arn:aws:iam::aws:policy/AdministratorAccess"}));
-        self.trail.write(record);
-        let record = self
-            .does(at + 3, &caller, "iam", "CreateAccessKey")
-            .request(name)
-            .response(json!({"accessKey": {"userName": backdoor.name, "accessKeyId": backdoor.access_key_id, "status": "Active", "createDate": spelled_out(at + 3)}}));
-        self.trail.write(record);
-        let record = self
-            .does(at + 60, &caller, "cloudtrail", "StopLogging")
-            .request(json!({"name": "organization-trail"}))
-            .denied(&caller, &trail_arn(&place), FORBIDDEN);
-        self.trail.write(record);
-        backdoor
-    }
-
-    /// The next night, all the way: `dev`, `shared-services`, `prod-web`, `prod-data`.
-    fn plunder(&mut self, time: i64) {
-        let caller = self.leaked(LATER_IP, SCRIPT);
-        let from = From::new(LATER_IP, SCRIPT);
-        let first = self.hop(
-            time,
-            &caller,
-            "shared-services",
-            "artifact-deployer",
-            "artifact-sync",
-        );
-        let caller = Caller::session(&first, from.clone());
-        self.reads(
-            time + 4,
-            &caller,
-            &[("iam", "ListRoles"), ("ecr", "DescribeRepositories")],
-        );
-
-        let second = self.hop(time + 60, &caller, "prod-web", "deploy-target", "deploy");
-        let caller = Caller::session(&second, from.clone());
-        let web = Place {
-            account: self.cast.account("prod-web"),
-            region: REGIONS[0],
-        };
-        self.reads(
-            time + 70,
-            &caller,
-            &[
-                ("sts", "GetCallerIdentity"),
-                ("ec2", "DescribeInstances"),
-                ("lambda", "ListFunctions20150331"),
-                ("secretsmanager", "ListSecrets"),
-                ("cloudtrail", "DescribeTrails"),
-            ],
-        );
-        for (step, secret) in (0..).zip([
-            "prod-web/database",
-            "prod-web/session-signing",
-            "shared/warehouse",
-        ]) {
-            read_secret(self.trail, time + 200 + step, &caller, &web, secret);
-        }
-        let record = self
-            .does(time + 330, &caller, "cloudtrail", "StopLogging")
-            .request(json!({"name": "organization-trail"}))
-            .denied(&caller, &trail_arn(&web), FORBIDDEN);
-        self.trail.write(record);
-
-        let third = self.hop(time + 600, &caller, "prod-data", "data-migration", "deploy");
-        self.take_the_database(time + 640, &Caller::session(&third, from));
-    }
-
-    /// A snapshot, shared with an account of the intruder's, and the objects of a bucket.
-    fn take_the_database(&mut self, time: i64, caller: &Caller) {
-        let place = Place {
-            account: self.cast.account("prod-data"),
-            region: REGIONS[0],
-        };
-        let snapshot = "orders-maintenance";
-        self.reads(
-            time,
-            caller,
-            &[
-                ("sts", "GetCallerIdentity"),
-                ("rds", "DescribeDBInstances"),
-                ("s3", "ListBuckets"),
-                ("kms", "ListAliases"),
-            ],
-        );
-        let record = self
-            .does(time + 120, caller, "rds", "CreateDBSnapshot")
-            .request(json!({"dBInstanceIdentifier": "orders", "dBSnapshotIdentifier": snapshot}))
-            .response(json!({
-                "dBSnapshotIdentifier": snapshot, "dBInstanceIdentifier": "orders", "engine": "postgres",
-                "dBSnapshotArn": place.arn("rds", &format!("snapshot:{snapshot}")), "status": "creating",
-                "snapshotType": "manual", "encrypted": false, "allocatedStorage": 400, "percentProgress": 0,
-            }));
-        self.trail.write(record);
-        for step in [180, 300, 420] {
-            let record = self
-                .does(time + step, caller, "rds", "DescribeDBSnapshots")
-                .request(json!({"dBSnapshotIdentifier": snapshot}));
-            self.trail.write(record);
-        }
-        let record = self
-            .does(time + 480, caller, "rds", "ModifyDBSnapshotAttribute")
-            .request(json!({"dBSnapshotIdentifier": snapshot, "attributeName": "restore", "valuesToAdd": [OUTSIDE_ACCOUNT]}))
-            .response(json!({"dBSnapshotIdentifier": snapshot, "dBSnapshotAttributes": [{"attributeName": "restore", "attributeValues": [OUTSIDE_ACCOUNT]}]}));
-        self.trail.write(record);
-        for part in 0..24 {
-            let key = format!("exports/customers/part-{part:05}.csv.gz");
-            object(
-                self.trail,
-                time + 600 + part / 4,
-                caller,
-                &place,
-                "GetObject",
-                &key,
-            );
-        }
-        let record = self
-            .does(time + 900, caller, "cloudtrail", "DeleteTrail")
-            .request(json!({"name": "organization-trail"}))
-            .denied(caller, &trail_arn(&place), FORBIDDEN);
-        self.trail.write(record);
-    }
-
-    /// With the user of one's own: a federated session, which no deleted key ends.
-    fn come_back(&mut self, backdoor: &User, time: i64) {
-        let from = From::new(FIRST_IP, SCRIPT);
-        let caller = Caller::user(backdoor, from.clone());
-        self.reads(time, &caller, &[("sts", "GetCallerIdentity")]);
-        let key = self.trail.dice.unique_id("ASIA", &backdoor.account_id);
-        let name = "backup";
-        let credentials = self.trail.credentials(&key, time + 20 + 36 * 3600);
-        let federated = format!("arn:aws:sts::{}:federated-user/{name}", backdoor.account_id);
-        let record = self
-            .does(time + 20, &caller, "sts", "GetFederationToken")
-            .request(json!({"name": name, "durationSeconds": 129_600, "policyArns": [{"arn": "arn:aws:iam::aws:policy/AdministratorAccess"}]}))
-            .response(json!({
-                "credentials": credentials, "packedPolicySize": 4,
-                "federatedUser": {"federatedUserId": format!("{}:{name}", backdoor.account_id), "arn": federated},
-            }));
-        self.trail.write(record);
-        let caller = Caller::federated(backdoor, name, &key, time + 20, from);
-        self.reads(
-            time + 45,
-            &caller,
-            &[
-                ("s3", "ListBuckets"),
-                ("ecr", "DescribeRepositories"),
-                ("codeartifact", "ListRepositories"),
-                ("ec2", "DescribeInstances"),
-            ],
-        );
     }
 
     /// One more round with the leaked key, before it is switched off.
@@ -435,8 +238,4 @@ fn clean_up(trail: &mut Trail, cast: &Cast, user: &User, backdoor: &User, time: 
             .request(json!({"userName": user.name, "accessKeyId": user.access_key_id, "status": "Inactive"}));
         trail.write(record);
     }
-}
-
-fn trail_arn(place: &Place<'_>) -> String {
-    place.arn("cloudtrail", "trail/organization-trail")
 }

@@ -6,8 +6,8 @@ use super::apis::{LOOKING, Place, SERVING};
 use super::cast::Cast;
 use super::days::Day;
 use super::identity::{Caller, From};
-use super::people;
 use super::record::{REGIONS, Region};
+use super::sign_in::signed_in;
 use super::trail::Trail;
 
 /// A server gets its role's credentials and asks for what it needs, over some hours.
@@ -232,7 +232,7 @@ pub(super) fn root_once(trail: &mut Trail, cast: &Cast, time: i64) {
         time,
         From::new("192.0.2.12", cast.people[0].browser),
     );
-    people::signed_in(trail, time, &caller, region, "Yes");
+    signed_in(trail, time, &caller, region, "Yes");
     for (step, call) in (1..).zip(&LOOKING[..5]) {
         trail.perform(time + step * 12, &caller, call, &Place { account, region });
     }

@@ -4,8 +4,8 @@
 //! | module | what it holds |
 //! |---|---|
 //! | `cast` | who exists |
-//! | `days` | ordinary days: which activity happens when; `people`, `pipelines`, `machines` play them |
-//! | `intrusion` | the one story beside them, and [`Story`] to check answers against |
+//! | `days` | ordinary days: which activity happens when; `people`, `sign_in`, `pipelines`, `machines` play them |
+//! | `intrusion`, `plunder` | the one story beside them, and [`Story`] to check answers against |
 //! | `identity`, `apis`, `record` | how callers, calls and records look |
 //! | `trail` | where records are written down, and how credentials are issued |
 //! | `delivery` | records to files |
@@ -20,7 +20,9 @@ mod intrusion;
 mod machines;
 mod people;
 mod pipelines;
+mod plunder;
 mod record;
+mod sign_in;
 mod story;
 mod trail;
 
