@@ -66,12 +66,14 @@ pub(super) fn live(
 ) {
     let first = times.start.div_euclid(DAY);
     let last = times.end.div_euclid(DAY);
+    let mut goal = trail.records.len();
     for day in first..=last {
         let day = Day { start: day * DAY };
         let weekend = day.is_weekend();
         // 5 × 1.2 and 2 × 0.5 make 7.
         let percent = if weekend { 50 } else { 120 };
-        let goal = trail.records.len() + events_per_day as usize * percent / 100;
+        // What one day has too much, the next has less.
+        goal += events_per_day as usize * percent / 100;
         let weight =
             |&(weekday, other, _): &(u32, u32, Activity)| if weekend { other } else { weekday };
         let total: u32 = ACTIVITIES.iter().map(weight).sum();

@@ -78,7 +78,7 @@ fn there_are_as_many_accounts_and_events_as_asked_for() {
             .all(|id| id.len() == 12 && id.parse::<u64>().is_ok())
     );
     let records = values(&organization).len();
-    assert!((1_000..1_800).contains(&records), "{records}");
+    assert!((1_000..1_400).contains(&records), "{records}");
 
     let least = generate(&OrganizationSpec {
         accounts: 0,
