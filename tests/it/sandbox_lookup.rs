@@ -7,10 +7,10 @@ use aws_sdk_cloudtrail::error::ProvideErrorMetadata;
 use aws_sdk_cloudtrail::operation::lookup_events::builders::LookupEventsFluentBuilder;
 use aws_sdk_cloudtrail::primitives::DateTime;
 use aws_sdk_cloudtrail::types::{Event, EventCategory, LookupAttribute, LookupAttributeKey as Key};
-use identity_trail::sandbox::{Data, Percent, Sandbox, SandboxConfig};
+use identity_trail::sandbox::{Data, OrganizationSpec, Percent, Sandbox, SandboxConfig};
 use serde_json::{Value, json};
 
-use crate::sandbox::{OTHER, REGION, cloudtrail, config, corpus, counts, record};
+use crate::sandbox::{OTHER, REGION, cloudtrail, config, corpus, counts, hub, record, sdk};
 
 const NOW: &str = "2026-03-01T12:00:00Z";
 
@@ -411,6 +411,29 @@ async fn real_records_come_back_as_they_are() {
             compare_with_a_naive_scan(&loaded, (month + 1) * MONTH).await;
         }
     }
+}
+
+#[tokio::test]
+async fn a_generated_organization_has_event_histories() {
+    let now = NOW.parse().unwrap();
+    let config = SandboxConfig::new(Data::Organization(OrganizationSpec {
+        days: 4,
+        accounts: 5,
+        events_per_day: 50,
+        ..OrganizationSpec::new(now)
+    }));
+    let sandbox = Sandbox::start(config).await.unwrap();
+    assert_eq!(sandbox.hub_account_id(), sandbox.accounts()[0].id);
+    assert!(sandbox.clock().now() >= now);
+    let leaked = &sandbox.story().unwrap().leaked_access_key_id;
+    let sts = aws_sdk_sts::Client::new(&sdk(&sandbox, hub(&sandbox), REGION));
+    let owner = sts.get_access_key_info().access_key_id(leaked);
+    let owner = owner.send().await.unwrap();
+    assert_eq!(
+        owner.account(),
+        Some(&*sandbox.story().unwrap().account_ids[0])
+    );
+    compare_with_a_naive_scan(&sandbox, now.as_second()).await;
 }
 
 const MONTH: i64 = 30 * 24 * 60 * 60;
