@@ -1,1 +1,23 @@
-//! Athena: its API, and the engines that run its SQL.
+//! The sandbox's Athena: the API, and the engines behind it that really run the SQL.
+//!
+//! ```text
+//! service (the API) ─▶ query (one execution) ─▶ engine ─┬▶ datafusion, in this process
+//!        │                                              └▶ trino, a real server
+//!        └▶ metadata, results       table + hive + files: what the tables show of the log files
+//! ```
+
+pub mod datafusion;
+pub mod engine;
+mod faults;
+mod files;
+pub mod hive;
+mod metadata;
+mod query;
+mod results;
+mod service;
+pub mod table;
+
+pub use self::datafusion::DataFusionEngine;
+pub use faults::{AthenaFaults, Queries, QueryFailure};
+pub use files::{BUCKET, TableFile, TableFiles};
+pub use service::{AthenaConfig, AthenaService, AthenaStats, WorkGroup};
