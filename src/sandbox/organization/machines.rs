@@ -5,7 +5,7 @@ use serde_json::json;
 use super::apis::{LOOKING, Place, SERVING};
 use super::cast::Cast;
 use super::days::Day;
-use super::identity::{Caller, From};
+use super::identity::{Caller, From, Issuer};
 use super::record::{REGIONS, Region};
 use super::sign_in::signed_in;
 use super::trail::Trail;
@@ -131,7 +131,8 @@ pub(super) fn objects(trail: &mut Trail, cast: &Cast, day: Day) {
         region: server.region,
     };
     let mut time = day.any_time(trail);
-    let session = trail.session(time - 600, &server.role, &server.id);
+    let mut session = trail.session(time - 600, &server.role, &server.id);
+    session.origin = Issuer::Ec2;
     let caller = Caller::session(
         &session,
         From::new(
