@@ -4,6 +4,8 @@
 //! at a time, and stops by dropping it. A reader never merges, never filters by the whole request
 //! and never decides what a failure means for the rest of the search.
 
+pub mod event_history;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;

@@ -10,13 +10,15 @@ pub mod pacing;
 pub mod session;
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_config::identity::IdentityCache;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
+use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_types::app_name::AppName;
 use futures::FutureExt;
@@ -55,12 +57,43 @@ pub struct SessionConfig {
     pub expires_at: Option<Instant>,
 }
 
+/// An access key for the hub that is not in the SDK's default chain.
+pub struct HubCredentials {
+    /// The key's id.
+    pub access_key_id: String,
+    /// The key's secret.
+    pub secret_access_key: String,
+}
+
+impl fmt::Debug for HubCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HubCredentials")
+            .field("access_key_id", &self.access_key_id)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Federation {
-    /// Reads the default credential chain's configuration and prepares a session for each role.
-    /// Assumes none yet.
+    /// Prepares a session for each role; assumes none yet. The hub's credentials come from the
+    /// SDK's default chain.
     pub async fn connect(config: &Config) -> Self {
-        let stall = config.limits.scan_stall_timeout;
-        let hub = hub_config(config, stall).await;
+        Self::over(config, hub_config(config).load().await)
+    }
+
+    /// The same with the hub's credentials given: for a service beside a sandbox.
+    pub async fn connect_as(config: &Config, hub: HubCredentials) -> Self {
+        let credentials = Credentials::new(
+            hub.access_key_id,
+            hub.secret_access_key,
+            None,
+            None,
+            "identity-trail",
+        );
+        let loader = hub_config(config).credentials_provider(credentials);
+        Self::over(config, loader.load().await)
+    }
+
+    fn over(config: &Config, hub: SdkConfig) -> Self {
         let sts = aws_sdk_sts::Client::new(&hub);
         let assumer = Assumer {
             client: sts.clone(),
@@ -209,7 +242,8 @@ impl Federation {
 
 /// What all SDK clients of the process share: one HTTP client, the name in the user agent, and
 /// timeouts, which the SDK does not have by itself.
-async fn hub_config(config: &Config, stall: Duration) -> SdkConfig {
+fn hub_config(config: &Config) -> ConfigLoader {
+    let stall = config.limits.scan_stall_timeout;
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(stall.min(Duration::from_secs(5)))
         .operation_attempt_timeout(stall / 2)
@@ -229,7 +263,7 @@ async fn hub_config(config: &Config, stall: Duration) -> SdkConfig {
     if let Some(profile) = &config.hub.profile {
         loader = loader.profile_name(profile);
     }
-    loader.load().await
+    loader
 }
 
 fn in_region(config: &SdkConfig, region: &Region) -> aws_types::sdk_config::Builder {

@@ -1,0 +1,188 @@
+//! One page of `LookupEvents`, with everything that may have to be tried again for it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_cloudtrail::operation::lookup_events::LookupEventsOutput;
+use aws_sdk_cloudtrail::types::{LookupAttribute as AwsAttribute, LookupAttributeKey};
+use aws_smithy_types::DateTime;
+
+use super::Shared;
+use crate::backend::{PageCost, SearchContext};
+use crate::federation::aws_error::{AwsFailure, FailureKind, failure};
+use crate::federation::pacing::PacedQueue;
+use crate::plan::{LookupAttribute, Reason, ReasonCode};
+use crate::query::{AccountId, EventTime, Region};
+
+/// Events on a page: the most that AWS gives.
+const PAGE: i32 = 50;
+
+/// Throttles in a row, at an ever slower pace, before a page is given up.
+const MOST_THROTTLES: u32 = 12;
+
+/// Broken connections or faults of AWS in a row before a page is given up.
+const MOST_FAULTS: u32 = 3;
+
+/// The wait after the first failure in a row; each further one doubles it, up to the longest.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// Where one scan looks, and for whom.
+pub(super) struct Lookup {
+    pub shared: Arc<Shared>,
+    pub search: Arc<SearchContext>,
+    pub queue: PacedQueue,
+    pub account: AccountId,
+    pub region: Region,
+    pub attribute: Option<LookupAttribute>,
+}
+
+/// What does not change between the pages of one lookup, and the page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Ask {
+    pub start: EventTime,
+    /// Inclusive.
+    pub last: EventTime,
+    pub token: Option<String>,
+}
+
+/// Why there is no page.
+#[derive(Debug)]
+pub(super) enum NoPage {
+    /// AWS no longer knows the page token.
+    TokenRefused(Reason),
+    /// The Region is disabled in the account.
+    RegionDisabled(Reason),
+    /// Anything else, tried again as often as it may help.
+    Failed(Reason),
+}
+
+impl Lookup {
+    /// Asks for one page. Waits for its turn before each attempt; adds to `cost` what it spends.
+    pub async fn page(&self, ask: &Ask, cost: &mut PageCost) -> Result<LookupEventsOutput, NoPage> {
+        let (mut throttles, mut faults, mut renewed) = (0, 0, false);
+        loop {
+            let session = self.shared.federation.session(self.account);
+            let key = match session {
+                Some(session) => {
+                    let issued = session.credentials(Duration::ZERO).await;
+                    let issued = issued.map_err(NoPage::Failed)?;
+                    Some(issued.credentials.access_key_id().to_owned())
+                }
+                None => None,
+            };
+            let failed = match self.attempt(ask, cost).await.map_err(NoPage::Failed)? {
+                Ok(page) => {
+                    self.queue.succeeded();
+                    return Ok(page);
+                }
+                Err(failed) => failed,
+            };
+            let AwsFailure { kind, reason } = failed;
+            let in_a_row = match kind {
+                FailureKind::Throttled => {
+                    self.queue.throttled();
+                    cost.throttles += 1;
+                    throttles += 1;
+                    if throttles > MOST_THROTTLES {
+                        return Err(NoPage::Failed(reason));
+                    }
+                    throttles
+                }
+                FailureKind::Connection | FailureKind::Transient => {
+                    faults += 1;
+                    if faults > MOST_FAULTS {
+                        return Err(NoPage::Failed(reason));
+                    }
+                    faults
+                }
+                FailureKind::Expired if !renewed => {
+                    renewed = true;
+                    if let (Some(session), Some(key)) = (session, key) {
+                        session.discard(&key);
+                    }
+                    continue;
+                }
+                FailureKind::UnknownClient => return Err(self.unknown_client(reason).await),
+                FailureKind::Refused if is_refused_token(ask, &reason) => {
+                    return Err(NoPage::TokenRefused(reason));
+                }
+                _ => return Err(NoPage::Failed(reason)),
+            };
+            tokio::time::sleep(wait(in_a_row)).await;
+        }
+    }
+
+    /// One attempt, in its turn. The outer error says that there is nothing to attempt it with.
+    async fn attempt(
+        &self,
+        ask: &Ask,
+        cost: &mut PageCost,
+    ) -> Result<Result<LookupEventsOutput, AwsFailure>, Reason> {
+        let client = self.shared.client(self.account, &self.region).await?;
+        let request = client
+            .lookup_events()
+            .set_lookup_attributes(self.attribute()?)
+            .start_time(DateTime::from_secs(ask.start.second()))
+            .end_time(DateTime::from_secs(ask.last.second()))
+            .max_results(PAGE)
+            .set_next_token(ask.token.clone());
+        let turn = self
+            .queue
+            .turn(&self.search.caller, self.search.search_id)
+            .await;
+        // After the turn, so that no permit is held while others could use it; the queue stands
+        // still meanwhile, so that turns do not bunch up.
+        let _permit = self.shared.federation.call_permit().await?;
+        turn.begin();
+        cost.requests += 1;
+        Ok(request.send().await.map_err(|error| {
+            let (account, region) = (self.account, &self.region);
+            failure(&format!("look up events of {account} in {region}"), &error)
+        }))
+    }
+
+    fn attribute(&self) -> Result<Option<Vec<AwsAttribute>>, Reason> {
+        let Some(attribute) = &self.attribute else {
+            return Ok(None);
+        };
+        let (key, value) = match attribute {
+            LookupAttribute::Username(value) => (LookupAttributeKey::Username, value),
+            LookupAttribute::AccessKeyId(value) => (LookupAttributeKey::AccessKeyId, value),
+            LookupAttribute::EventName(value) => (LookupAttributeKey::EventName, value),
+            LookupAttribute::EventSource(value) => (LookupAttributeKey::EventSource, value),
+        };
+        let attribute = AwsAttribute::builder()
+            .attribute_key(key)
+            .attribute_value(value)
+            .build()
+            .map_err(|error| Reason::new(ReasonCode::Internal, error.to_string()))?;
+        Ok(Some(vec![attribute]))
+    }
+
+    /// AWS does not know the session's key here: the Region is disabled, unless the session is
+    /// unknown everywhere.
+    async fn unknown_client(&self, reason: Reason) -> NoPage {
+        match self.shared.federation.check_session(self.account).await {
+            Ok(()) => NoPage::RegionDisabled(Reason {
+                code: ReasonCode::RegionDisabled,
+                message: format!(
+                    "Region {} is not enabled in account {}: it has no events there",
+                    self.region, self.account
+                ),
+                ..reason
+            }),
+            Err(_) => NoPage::Failed(reason),
+        }
+    }
+}
+
+fn is_refused_token(ask: &Ask, reason: &Reason) -> bool {
+    ask.token.is_some() && reason.aws_code.as_deref() == Some("InvalidNextTokenException")
+}
+
+fn wait(in_a_row: u32) -> Duration {
+    FIRST_WAIT
+        .saturating_mul(1 << (in_a_row - 1).min(16))
+        .min(LONGEST_WAIT)
+}

@@ -1,0 +1,142 @@
+//! CloudTrail's event history: `LookupEvents`, one account and Region, newest first, 90 days.
+
+mod known;
+mod lookup;
+mod reader;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_cloudtrail::Client;
+use aws_sdk_cloudtrail::config::Builder;
+use aws_sdk_cloudtrail::config::retry::{RetryConfig, RetryPartition};
+use aws_sdk_cloudtrail::config::timeout::TimeoutConfig;
+use jiff::SignedDuration;
+
+use super::{Backend, Page, PageCost, ScanError, ScanReader, SearchContext};
+use crate::clock::Clock;
+use crate::federation::Federation;
+use crate::plan::{Reason, ReasonCode, Scan, ScanTarget};
+use crate::query::{AccountId, EventTime, Region};
+use lookup::Lookup;
+use reader::Reader;
+
+/// How far back event history reaches, counted from the time of each call.
+const REACH: SignedDuration = SignedDuration::from_hours(90 * 24);
+
+/// Reads event history in every account of the federation.
+pub struct EventHistory {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    federation: Arc<Federation>,
+    clock: Clock,
+    /// One call that takes longer is a Region that does not answer.
+    stall_timeout: Duration,
+    /// One for each account and Region, made when first used.
+    clients: Mutex<HashMap<(AccountId, Region), Client>>,
+}
+
+impl EventHistory {
+    /// Reads in the sessions of `federation`, with its pacing. `clock` tells how far back event
+    /// history reaches; a call without an answer for `stall_timeout` ends its scan.
+    #[must_use]
+    pub fn new(federation: Arc<Federation>, clock: Clock, stall_timeout: Duration) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                federation,
+                clock,
+                stall_timeout,
+                clients: Mutex::default(),
+            }),
+        }
+    }
+}
+
+impl fmt::Debug for EventHistory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventHistory").finish_non_exhaustive()
+    }
+}
+
+impl Backend for EventHistory {
+    fn open(&self, scan: &Scan, search: &Arc<SearchContext>) -> Box<dyn ScanReader> {
+        let ScanTarget::EventHistory {
+            account,
+            region,
+            attribute,
+        } = &scan.target
+        else {
+            return Box::new(NotEventHistory);
+        };
+        let federation = &self.shared.federation;
+        let lookup = Lookup {
+            shared: Arc::clone(&self.shared),
+            search: Arc::clone(search),
+            queue: federation.lookups().queue(*account, region),
+            account: *account,
+            region: region.clone(),
+            attribute: attribute.clone(),
+        };
+        let account_name = federation
+            .account(*account)
+            .and_then(|facts| facts.name.clone());
+        Box::new(Reader::new(lookup, account_name, scan.range))
+    }
+}
+
+impl Shared {
+    /// The oldest second that event history still holds.
+    fn horizon(&self) -> EventTime {
+        EventTime::ceil(self.clock.now() - REACH)
+    }
+
+    /// A client whose calls are made once and in the account's session, renewed by itself.
+    async fn client(&self, account: AccountId, region: &Region) -> Result<Client, Reason> {
+        let key = (account, region.clone());
+        let known = self.clients().get(&key).cloned();
+        if let Some(client) = known {
+            return Ok(client);
+        }
+        let config = self.federation.sdk_config(account, region).await?;
+        let timeouts = TimeoutConfig::builder()
+            .operation_timeout(self.stall_timeout)
+            .operation_attempt_timeout(self.stall_timeout)
+            .build();
+        let config = Builder::from(&config)
+            // Every attempt goes through the pacing, so the SDK makes none of its own.
+            .retry_config(RetryConfig::disabled())
+            .retry_partition(RetryPartition::new(format!("identity-trail-{account}")))
+            .timeout_config(timeouts)
+            .build();
+        let client = Client::from_conf(config);
+        self.clients().insert(key, client.clone());
+        Ok(client)
+    }
+
+    fn clients(&self) -> std::sync::MutexGuard<'_, HashMap<(AccountId, Region), Client>> {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The answer to a scan of another backend: a defect of who dispatched it, said and not hidden.
+struct NotEventHistory;
+
+#[async_trait]
+impl ScanReader for NotEventHistory {
+    async fn next_page(&mut self) -> Result<Page, ScanError> {
+        Err(ScanError {
+            reason: Reason::new(
+                ReasonCode::Internal,
+                "a scan of another backend was given to event history, a defect of the service",
+            ),
+            not_applicable: false,
+            covered_from: None,
+            cost: PageCost::default(),
+        })
+    }
+}
