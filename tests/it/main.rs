@@ -1,6 +1,7 @@
 //! One integration-test binary: every module here talks to the crate through its public surface or a socket.
 #![cfg(feature = "sandbox")]
 
+mod event_history;
 mod records;
 mod sandbox;
 mod sandbox_faults;

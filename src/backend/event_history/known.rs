@@ -13,8 +13,9 @@ type Id = (AccountId, EventId);
 pub(super) struct KnownSecond {
     second: Option<EventTime>,
     read: HashMap<Id, u32>,
-    /// Of them, those that the lookup begun anew has yet to show again.
-    expected: HashMap<Id, u32>,
+    /// What the lookup that was begun anew has yet to show again, all of the second given. Kept
+    /// while older seconds are read: a page may show its newest event last.
+    expected: Option<(EventTime, HashMap<Id, u32>)>,
 }
 
 impl KnownSecond {
@@ -25,26 +26,28 @@ impl KnownSecond {
 
     /// Whether the event is new; it is known from then on. Made ids must not be numbered yet.
     pub fn is_new(&mut self, time: EventTime, account: AccountId, id: &EventId) -> bool {
-        if self.second.is_none_or(|second| time < second) {
-            self.second = Some(time);
-            self.read.clear();
-            self.expected.clear();
-        } else if self.second != Some(time) {
-            // Out of order, and newer: no lookup begun anew shows it.
-            return true;
-        }
         let id = (account, id.clone());
-        if let Some(left) = self.expected.get_mut(&id).filter(|left| **left > 0) {
+        if let Some((second, expected)) = &mut self.expected
+            && *second == time
+            && let Some(left) = expected.get_mut(&id).filter(|left| **left > 0)
+        {
             *left -= 1;
             return false;
         }
-        *self.read.entry(id).or_default() += 1;
+        if self.second.is_none_or(|second| time < second) {
+            self.second = Some(time);
+            self.read.clear();
+        }
+        // What is newer came out of order, and no lookup begun anew will show it.
+        if self.second == Some(time) {
+            *self.read.entry(id).or_default() += 1;
+        }
         true
     }
 
     /// The lookup begins anew, at the end of this second.
     pub fn begin_anew(&mut self) {
-        self.expected.clone_from(&self.read);
+        self.expected = self.second.map(|second| (second, self.read.clone()));
     }
 }
 
@@ -78,5 +81,9 @@ mod tests {
                 .all(|id| !new(&mut known, 8, id))
         );
         assert!(new(&mut known, 7, "b"));
+        // A page may show its newest event last.
+        known.begin_anew();
+        assert!(new(&mut known, 6, "e"));
+        assert!(!new(&mut known, 7, "b"));
     }
 }
