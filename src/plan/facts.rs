@@ -62,6 +62,8 @@ pub struct TableFacts {
     pub columns: BTreeSet<String>,
     /// Columns that are arrays, maps or rows as a whole, by the same path.
     pub composites: BTreeSet<String>,
+    /// Of `columns`, those that are no strings: they are compared and read through a cast.
+    pub not_text: BTreeSet<String>,
 }
 
 /// How routing is tuned (section `routing` of the configuration).
