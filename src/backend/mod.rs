@@ -4,9 +4,11 @@
 //! at a time, and stops by dropping it. A reader never merges, never filters by the whole request
 //! and never decides what a failure means for the rest of the search.
 
+pub mod athena;
 pub mod event_history;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 
@@ -30,6 +32,38 @@ pub struct SearchContext {
     pub query: EventQuery,
     /// When the caller's deadline ends the search, in real time.
     pub deadline: Option<std::time::Instant>,
+    /// What its Athena queries may scan.
+    pub scan_budget: ScanBudget,
+}
+
+/// The bytes that a search's Athena queries may scan (`max_scan_bytes`), and those that they have.
+#[derive(Debug, Default)]
+pub struct ScanBudget {
+    limit: Option<u64>,
+    spent: AtomicU64,
+}
+
+impl ScanBudget {
+    /// With this limit, or with none.
+    #[must_use]
+    pub fn new(limit: Option<u64>) -> Self {
+        Self {
+            limit,
+            spent: AtomicU64::new(0),
+        }
+    }
+
+    /// Counts what a query has scanned since it last told.
+    pub fn spend(&self, bytes: u64) {
+        self.spent.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Whether nothing is left: what still runs is to be stopped, and nothing more started.
+    #[must_use]
+    pub fn is_spent(&self) -> bool {
+        let spent = self.spent.load(Ordering::Relaxed);
+        self.limit.is_some_and(|limit| spent >= limit)
+    }
 }
 
 /// Reads one scan, newest first.

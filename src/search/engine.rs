@@ -14,7 +14,7 @@ use super::fan_out::PageMemory;
 use super::item::SearchItem;
 use super::resume::scope_digest;
 use super::run::Search;
-use crate::backend::{Backend, SearchContext};
+use crate::backend::{Backend, ScanBudget, SearchContext};
 use crate::clock::Clock;
 use crate::plan::Reason;
 use crate::plan::facts::{AccountFacts, ArchiveFacts, Routing};
@@ -176,6 +176,7 @@ impl Engine {
         let context = SearchContext {
             search_id: self.shared.last_search_id.fetch_add(1, Ordering::Relaxed),
             caller,
+            scan_budget: ScanBudget::new(query.max_scan_bytes),
             query,
             deadline,
         };

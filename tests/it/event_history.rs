@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use identity_trail::backend::event_history::EventHistory;
-use identity_trail::backend::{Backend, Page, ScanError, ScanReader, SearchContext};
+use identity_trail::backend::{Backend, Page, ScanBudget, ScanError, ScanReader, SearchContext};
 use identity_trail::config::Config;
 use identity_trail::federation::{Federation, HubCredentials};
 use identity_trail::plan::{LookupAttribute, ReasonCode, Scan, ScanId, ScanTarget};
@@ -438,5 +438,6 @@ fn search(range: TimeRange) -> Arc<SearchContext> {
         caller: "tests".into(),
         query,
         deadline: None,
+        scan_budget: ScanBudget::default(),
     })
 }

@@ -74,16 +74,16 @@ fn member(kind: MemberKind, path: &'static str, value: &str) -> Option<Node> {
         (MemberKind::Flag, "false") => Node::Flag(false),
         (MemberKind::Text | MemberKind::Flag, _) => Node::Text(value.to_owned()),
         (MemberKind::Json, _) => json_or_text(value),
-        (MemberKind::Rows, _) => {
-            Node::Value(renamed(&path.to_lowercase(), serde_json::from_str(value).ok()?))
-        }
+        (MemberKind::Rows, _) => Node::Value(renamed(
+            &path.to_lowercase(),
+            serde_json::from_str(value).ok()?,
+        )),
     })
 }
 
 /// JSON as it stands, so that no number loses a digit; else the text.
 fn json_or_text(value: &str) -> Node {
-    RawValue::from_string(value.to_owned())
-        .map_or_else(|_| Node::Text(value.to_owned()), Node::Raw)
+    RawValue::from_string(value.to_owned()).map_or_else(|_| Node::Text(value.to_owned()), Node::Raw)
 }
 
 fn object(path: &str, value: &str) -> Node {

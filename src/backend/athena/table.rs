@@ -106,7 +106,11 @@ pub(super) mod tests {
             columns
                 .iter()
                 .map(|(name, r#type)| {
-                    Column::builder().name(*name).r#type(*r#type).build().unwrap()
+                    Column::builder()
+                        .name(*name)
+                        .r#type(*r#type)
+                        .build()
+                        .unwrap()
                 })
                 .collect::<Vec<_>>()
         };

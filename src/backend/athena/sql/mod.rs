@@ -3,9 +3,9 @@
 mod columns;
 mod days;
 mod identity;
-mod statement;
 #[cfg(test)]
 mod snapshots;
+mod statement;
 pub(super) mod tree;
 
-pub(super) use statement::{Output, OutputKind, ScanStatement, Unwritable, statement};
+pub(super) use statement::{Asked, Output, OutputKind, ScanStatement, Unwritable, statement};

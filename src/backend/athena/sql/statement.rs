@@ -11,7 +11,7 @@ use crate::backend::athena::record_columns::{self, MEMBERS, MemberKind};
 use crate::config::Archive;
 use crate::config::archives::PartitionLayout;
 use crate::plan::facts::TableFacts;
-use crate::query::{AccountId, EventCategory, EventQuery, Region, TimeRange};
+use crate::query::{AccountId, EventCategory, Identity, Region, TimeRange};
 
 /// Athena takes no longer statement.
 pub(super) const MAX_BYTES: usize = 262_144;
@@ -69,8 +69,26 @@ impl From<MissingColumn> for Unwritable {
     }
 }
 
-/// Writes the statement that reads at least the events of `query` in `range`, `accounts` and
-/// `regions` (`None`: every Region), newest first.
+/// What a statement asks for.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::backend::athena) struct Asked<'a> {
+    /// Whose events.
+    pub accounts: &'a BTreeSet<AccountId>,
+    /// Of which Regions; `None` is every Region.
+    pub regions: Option<&'a BTreeSet<Region>>,
+    /// When.
+    pub range: TimeRange,
+    /// Of which categories.
+    pub categories: &'a BTreeSet<EventCategory>,
+    /// By whom: any of these; empty is anyone.
+    pub identities: &'a [Identity],
+    /// Which APIs; empty is all.
+    pub event_names: &'a [String],
+    /// Of which AWS services; empty is all.
+    pub event_sources: &'a [String],
+}
+
+/// Writes the statement that reads at least the events that are asked for, newest first.
 ///
 /// It has no LIMIT: its rows are more than the events that match, so that no number of rows is
 /// sure to hold a number of events. Who needs no more stops reading, and pays nothing for it:
@@ -78,10 +96,7 @@ impl From<MissingColumn> for Unwritable {
 pub(in crate::backend::athena) fn statement(
     archive: &Archive,
     table: &TableFacts,
-    accounts: &BTreeSet<AccountId>,
-    regions: Option<&BTreeSet<Region>>,
-    range: TimeRange,
-    query: &EventQuery,
+    asked: &Asked<'_>,
 ) -> Result<ScanStatement, Unwritable> {
     let columns = Columns(table);
     for needed in ["eventtime", "eventname", "eventsource"] {
@@ -93,31 +108,31 @@ pub(in crate::backend::athena) fn statement(
     }
     let partitions = Partitions { archive, columns };
     let event_time = || Expr::column("eventtime");
-    let mut filter = partitions.accounts(accounts)?;
-    filter.push(partitions.days(Days::of(range))?);
+    let mut filter = partitions.accounts(asked.accounts)?;
+    filter.push(partitions.days(Days::of(asked.range))?);
     filter.push(event_time().compare(
         Comparison::AtLeast,
-        Expr::text(range.start().to_string()),
+        Expr::text(asked.range.start().to_string()),
     ));
-    filter.push(event_time().compare(Comparison::Less, Expr::text(range.end().to_string())));
-    if let Some(regions) = regions {
+    filter.push(event_time().compare(Comparison::Less, Expr::text(asked.range.end().to_string())));
+    if let Some(regions) = asked.regions {
         filter.extend(partitions.regions(regions)?);
     }
-    if !query.identities.is_empty() {
-        let any: Result<_, _> = query
+    if !asked.identities.is_empty() {
+        let any: Result<_, _> = asked
             .identities
             .iter()
             .map(|identity| identity::condition(identity, &columns))
             .collect();
         filter.push(Expr::Any(any?));
     }
-    if !query.filter.event_names.is_empty() {
-        filter.push(Expr::column("eventname").is_in(&query.filter.event_names));
+    if !asked.event_names.is_empty() {
+        filter.push(Expr::column("eventname").is_in(asked.event_names));
     }
-    if !query.filter.event_sources.is_empty() {
-        filter.push(Expr::column("eventsource").is_in(&query.filter.event_sources));
+    if !asked.event_sources.is_empty() {
+        filter.push(Expr::column("eventsource").is_in(asked.event_sources));
     }
-    filter.extend(categories(query.filter.categories(), archive, columns)?);
+    filter.extend(categories(asked.categories, archive, columns)?);
 
     let mut newest_first = vec![event_time()];
     if columns.has("eventid") {
@@ -229,7 +244,7 @@ fn without_parts(unseen: &[&'static str]) -> Arc<[String]> {
 /// The rows of these categories, as [`EventCategory::of_record`] classes them from what the table
 /// shows.
 fn categories(
-    asked: &[EventCategory],
+    asked: &BTreeSet<EventCategory>,
     archive: &Archive,
     columns: Columns<'_>,
 ) -> Result<Option<Expr>, Unwritable> {
@@ -319,7 +334,10 @@ impl Partitions<'_> {
         let names = || regions.iter().map(Region::as_str);
         let mut filter = vec![self.columns.text("awsregion")?.is_in(names())];
         if regions.iter().all(stays_in_its_files) {
-            filter.push(self.column(&self.archive.partitions.columns.region)?.is_in(names()));
+            filter.push(
+                self.column(&self.archive.partitions.columns.region)?
+                    .is_in(names()),
+            );
         }
         Ok(filter)
     }

@@ -205,15 +205,10 @@ impl Pattern {
 }
 
 /// Parts that are conditions themselves, in parentheses where there are several.
-fn connected(
-    f: &mut fmt::Formatter<'_>,
-    parts: &[Expr],
-    between: &str,
-    none: &str,
-) -> fmt::Result {
+fn connected(f: &mut fmt::Formatter<'_>, parts: &[Expr], between: &str, none: &str) -> fmt::Result {
     match parts {
         [] => f.write_str(none),
-        [one] => one.fmt(f),
+        [one] => write!(f, "{one}"),
         _ => {
             f.write_str("(")?;
             separated(f, parts, between)?;
@@ -227,7 +222,7 @@ fn separated(f: &mut fmt::Formatter<'_>, parts: &[Expr], between: &str) -> fmt::
         if at > 0 {
             f.write_str(between)?;
         }
-        part.fmt(f)?;
+        write!(f, "{part}")?;
     }
     Ok(())
 }
@@ -266,14 +261,9 @@ mod tests {
     fn quotes_are_doubled_and_patterns_escaped() {
         assert_eq!(Expr::text("o'hara").to_string(), "'o''hara'");
         assert_eq!(Expr::column("a\"b").to_string(), "\"a\"\"b\"");
-        let like = Expr::column("p").like(vec![
-            Pattern::Anything,
-            Pattern::Text(":a_b%c\\d'e".into()),
-        ]);
-        assert_eq!(
-            like.to_string(),
-            r#""p" LIKE '%:a\_b\%c\\d''e' ESCAPE '\'"#
-        );
+        let like =
+            Expr::column("p").like(vec![Pattern::Anything, Pattern::Text(":a_b%c\\d'e".into())]);
+        assert_eq!(like.to_string(), r#""p" LIKE '%:a\_b\%c\\d''e' ESCAPE '\'"#);
     }
 }
 

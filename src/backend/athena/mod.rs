@@ -1,0 +1,158 @@
+//! Archives: one Athena query for each scan, its rows rebuilt into records.
+//!
+//! A scan becomes a statement ([`sql`]) for what its table has ([`table`]); the statement runs as a
+//! remote query ([`query`]) that the process owns and stops ([`reaper`]); its rows become records
+//! again ([`rebuild`]) and events as from any other backend ([`results`]).
+
+mod archive;
+mod call;
+mod hive_type;
+mod query;
+mod reaper;
+mod rebuild;
+mod record_columns;
+mod results;
+mod sql;
+mod table;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::{Backend, Page, PageCost, ScanError, ScanReader, SearchContext};
+use crate::config::Config;
+use crate::federation::Federation;
+use crate::plan::facts::ArchiveFacts;
+use crate::plan::{Reason, ReasonCode, Scan, ScanTarget};
+use archive::Archive;
+use query::{AthenaReader, QueryScan};
+use reaper::Reaper;
+use sql::Unwritable;
+
+/// Reads archives. One serves the whole process.
+#[derive(Debug)]
+pub struct Athena {
+    /// In the order of the configuration.
+    archives: Vec<Arc<Archive>>,
+    reaper: Reaper,
+}
+
+impl Athena {
+    /// The configured archives; asks AWS nothing yet. To be called within the runtime that is to
+    /// stop abandoned queries.
+    #[must_use]
+    pub fn new(config: &Config, federation: &Arc<Federation>) -> Self {
+        let names: HashMap<_, _> = federation
+            .accounts()
+            .iter()
+            .filter_map(|account| Some((account.id, account.name.clone()?)))
+            .collect();
+        let names = Arc::new(names);
+        let archives = config.archives.iter().filter_map(|entry| {
+            // The configuration was checked: each archive has a way in.
+            let access = config.archive_access(&entry.value)?;
+            Some(Arc::new(Archive::new(
+                entry.value.clone(),
+                access,
+                Arc::clone(federation),
+                Arc::clone(&names),
+            )))
+        });
+        Self {
+            archives: archives.collect(),
+            reaper: Reaper::new(),
+        }
+    }
+
+    /// The archives, each described once in the life of the process; one whose table cannot be
+    /// described, or not within `limit`, carries the reason and is asked again the next time.
+    pub async fn archives(&self, limit: Duration) -> Vec<Arc<ArchiveFacts>> {
+        let all = self.archives.iter().map(|archive| archive.facts(limit));
+        let facts = futures::future::join_all(all).await;
+        facts.into_iter().map(Arc::new).collect()
+    }
+
+    /// Waits until every query that was abandoned is stopped, at most `patience`; then logs those
+    /// that may still run. No scan may be read afterwards.
+    pub async fn shutdown(&self, patience: Duration) {
+        self.reaper.shutdown(patience).await;
+    }
+
+    fn prepare(&self, scan: &Scan, search: &Arc<SearchContext>) -> Result<QueryScan, Reason> {
+        let ScanTarget::Athena {
+            archive: facts,
+            accounts,
+            regions,
+        } = &scan.target
+        else {
+            let wrong = format!("{:?} was given to the Athena backend", scan.target);
+            return Err(Reason::new(ReasonCode::Internal, wrong));
+        };
+        let archive = self
+            .archives
+            .iter()
+            .find(|archive| archive.name == facts.name)
+            .ok_or_else(|| {
+                let unknown = format!("archive {} is not configured", facts.name);
+                Reason::new(ReasonCode::Internal, unknown)
+            })?;
+        let table = facts.table.as_ref().map_err(Clone::clone)?;
+        let asked = sql::Asked {
+            accounts,
+            regions: regions.as_ref(),
+            range: scan.range,
+            categories: &scan.categories,
+            identities: &search.query.identities,
+            event_names: &search.query.filter.event_names,
+            event_sources: &search.query.filter.event_sources,
+        };
+        let statement = sql::statement(&archive.config, table, &asked)
+            .map_err(|error| unwritable(&archive.name, &error))?;
+        Ok(QueryScan {
+            archive: Arc::clone(archive),
+            reaper: self.reaper.clone(),
+            statement: Arc::new(statement),
+            range: scan.range,
+            search: Arc::clone(search),
+        })
+    }
+}
+
+impl Backend for Athena {
+    fn open(&self, scan: &Scan, search: &Arc<SearchContext>) -> Box<dyn ScanReader> {
+        match self.prepare(scan, search) {
+            Ok(scan) => Box::new(AthenaReader::new(scan)),
+            Err(reason) => Box::new(Unreadable(reason)),
+        }
+    }
+}
+
+fn unwritable(archive: &str, error: &Unwritable) -> Reason {
+    match error {
+        Unwritable::Table(_) => Reason::new(
+            ReasonCode::ArchiveUnusable,
+            format!("the table of archive {archive} cannot answer this: {error}"),
+        ),
+        Unwritable::TooLong(_) => Reason::new(
+            ReasonCode::QueryFailed,
+            format!("the query on archive {archive} was not started: {error}"),
+        ),
+    }
+}
+
+/// A scan that cannot be asked.
+struct Unreadable(Reason);
+
+#[async_trait]
+impl ScanReader for Unreadable {
+    async fn next_page(&mut self) -> Result<Page, ScanError> {
+        Err(ScanError {
+            reason: self.0.clone(),
+            not_applicable: false,
+            covered_from: None,
+            cost: PageCost::default(),
+        })
+    }
+}
