@@ -18,3 +18,6 @@ mod run;
 
 pub use engine::{Engine, EngineLimits, EngineParts, FactSource, Refusal, SearchStream};
 pub use item::{Facets, PlanAnnouncement, Progress, SearchItem, StopReason, Summary};
+
+#[cfg(test)]
+mod tests;

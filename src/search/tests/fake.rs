@@ -1,0 +1,279 @@
+//! A federation of scripted event histories: what each account and Region holds, how fast it
+//! answers, and where it breaks.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use jiff::Timestamp;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::backend::{Backend, Page, PageCost, ScanError, ScanReader, SearchContext};
+use crate::clock::Clock;
+use crate::plan::facts::{AccountFacts, ArchiveFacts, Routing};
+use crate::plan::{Reason, ReasonCode, Scan, ScanTarget};
+use crate::query::record::{ReadFrom, TextOrigin, parse_record};
+use crate::query::{
+    AccessKeyId, AccountId, AskedRange, BackendKind, Event, EventFilter, EventQuery, EventTime,
+    Identity, Provenance, RecordView, Region, TimeRange,
+};
+use crate::search::{Engine, EngineLimits, EngineParts, FactSource, SearchItem, Summary};
+
+/// The present of every scripted search, in epoch seconds.
+pub const NOW: i64 = 1_790_000_000;
+
+/// What one account's history does.
+#[derive(Debug, Clone, Default)]
+pub struct Script {
+    /// Seconds before now at which events happened, with a number that makes the event's id.
+    pub events: Vec<(i64, u32)>,
+    /// Events to a page.
+    pub page: usize,
+    /// How many turns of the scheduler an answer takes.
+    pub turns: usize,
+    /// Never answer.
+    pub dead: bool,
+    /// Break instead of giving this page.
+    pub breaks_at_page: Option<usize>,
+}
+
+/// All histories, by account; one Region each.
+pub struct FakeHistories {
+    pub scripts: BTreeMap<AccountId, Script>,
+    /// Permits for answers in flight, as a process has them.
+    pub permits: Arc<Semaphore>,
+    /// Answers given.
+    pub answers: Arc<AtomicUsize>,
+}
+
+struct FakeReader {
+    scan: Scan,
+    /// What is left, newest first; `None` for an account that nobody scripted.
+    rest: Vec<Event>,
+    script: Script,
+    page: usize,
+    permits: Arc<Semaphore>,
+    answers: Arc<AtomicUsize>,
+}
+
+impl Backend for FakeHistories {
+    fn open(&self, scan: &Scan, _search: &Arc<SearchContext>) -> Box<dyn ScanReader> {
+        let ScanTarget::EventHistory { account, .. } = &scan.target else {
+            panic!("only event history is scripted");
+        };
+        let script = self.scripts.get(account).cloned().unwrap_or_default();
+        let mut rest: Vec<Event> = script
+            .events
+            .iter()
+            .map(|(ago, id)| event(*account, NOW - ago, *id))
+            .filter(|event| scan.range.contains(event.key.time))
+            .collect();
+        // Newest first, the events of a second in no particular order.
+        rest.sort_by_key(|event| {
+            let scrambled = event
+                .request_id
+                .as_ref()
+                .map(|id| id.len() * 7 + id.bytes().map(usize::from).sum::<usize>() % 13);
+            (std::cmp::Reverse(event.key.time), scrambled)
+        });
+        Box::new(FakeReader {
+            scan: scan.clone(),
+            rest,
+            script,
+            page: 0,
+            permits: Arc::clone(&self.permits),
+            answers: Arc::clone(&self.answers),
+        })
+    }
+}
+
+#[async_trait]
+impl ScanReader for FakeReader {
+    async fn next_page(&mut self) -> Result<Page, ScanError> {
+        let permit = self.permits.acquire().await.expect("never closed");
+        turns(self.script.turns).await;
+        drop(permit);
+        if self.script.dead {
+            std::future::pending::<()>().await;
+        }
+        self.answers.fetch_add(1, Ordering::Relaxed);
+        let cost = PageCost {
+            requests: 1,
+            ..PageCost::default()
+        };
+        self.page += 1;
+        if self.script.breaks_at_page == Some(self.page) {
+            return Err(ScanError {
+                reason: Reason::new(ReasonCode::AwsError, "scripted"),
+                not_applicable: false,
+                covered_from: None,
+                cost,
+            });
+        }
+        let count = self.script.page.max(1).min(self.rest.len());
+        let events: Vec<Event> = self.rest.drain(..count).collect();
+        let bound = events.last().map(|event| event.key.time);
+        Ok(Page {
+            cost: PageCost {
+                events_read: count as u64,
+                memory_bytes: count as u64 * 1_000,
+                ..cost
+            },
+            end: self.rest.is_empty(),
+            bound: bound.or(Some(self.scan.range.last())),
+            events,
+        })
+    }
+}
+
+struct NoFacts;
+
+#[async_trait]
+impl FactSource for NoFacts {
+    async fn archives(&self, _limit: Duration) -> Vec<Arc<ArchiveFacts>> {
+        Vec::new()
+    }
+
+    async fn key_owner(&self, _key: &AccessKeyId) -> Result<AccountId, Reason> {
+        Err(Reason::new(ReasonCode::AwsError, "scripted"))
+    }
+}
+
+/// Lets every other task have so many turns.
+pub async fn turns(count: usize) {
+    for _ in 0..count {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// An account's id by number.
+pub fn account(number: usize) -> AccountId {
+    AccountId::from_u64(111_100_000_000 + number as u64).unwrap()
+}
+
+/// One of alice's events.
+pub fn event(account: AccountId, second: i64, id: u32) -> Event {
+    let time = EventTime::from_second(second).unwrap();
+    let json = format!(
+        r#"{{"eventVersion":"1.08","eventTime":"{time}","eventSource":"iam.amazonaws.com",
+        "eventName":"ListUsers","awsRegion":"us-east-1","eventID":"event-{id}","requestID":"r{id}",
+        "recipientAccountId":"{account}","userIdentity":{{"type":"IAMUser","userName":"alice"}}}}"#
+    );
+    let read_from = ReadFrom {
+        provenance: Provenance {
+            backend: BackendKind::EventHistory,
+            account_id: account,
+            account_name: None,
+            region: Some("us-east-1".parse().unwrap()),
+            archive: None,
+            aws_request_id: None,
+            log_file: None,
+        },
+        origin: TextOrigin::Delivered,
+        keep_record: false,
+    };
+    parse_record(&json, &read_from).unwrap()
+}
+
+/// What did alice do in the last `seconds`?
+pub fn query(seconds: i64) -> EventQuery {
+    let end = EventTime::from_second(NOW).unwrap();
+    EventQuery {
+        identities: vec![Identity::UserName("alice".parse().unwrap())],
+        range: TimeRange::new(end.plus(-seconds), end).unwrap(),
+        asked_range: AskedRange::default(),
+        account_ids: Vec::new(),
+        regions: Vec::new(),
+        filter: EventFilter::default(),
+        record_view: RecordView::Fields,
+        max_events: None,
+        backends: Vec::new(),
+        max_scan_bytes: None,
+        progress_interval: None,
+        resume: None,
+    }
+}
+
+/// A scripted world.
+pub struct World {
+    pub engine: Engine,
+    pub drain: CancellationToken,
+    pub answers: Arc<AtomicUsize>,
+}
+
+/// An engine over these histories with so many permits and so much page memory.
+pub fn world(scripts: Vec<Script>, permits: usize, limits: EngineLimits) -> World {
+    let region: Region = "us-east-1".parse().unwrap();
+    let answers = Arc::new(AtomicUsize::new(0));
+    let accounts = (0..scripts.len()).map(|number| AccountFacts {
+        id: account(number),
+        name: None,
+        regions: vec![region.clone()],
+        event_history: true,
+    });
+    let accounts: Vec<_> = accounts.collect();
+    let scripts = scripts
+        .into_iter()
+        .enumerate()
+        .map(|(number, script)| (account(number), script));
+    let histories = Arc::new(FakeHistories {
+        scripts: scripts.collect(),
+        permits: Arc::new(Semaphore::new(permits)),
+        answers: Arc::clone(&answers),
+    });
+    let drain = CancellationToken::new();
+    let engine = Engine::new(EngineParts {
+        clock: Clock::starting_at(Timestamp::from_second(NOW).unwrap()),
+        accounts,
+        routing: Routing::default(),
+        limits,
+        facts: Arc::new(NoFacts),
+        event_history: histories.clone(),
+        athena: histories,
+        drain: drain.clone(),
+    });
+    World {
+        engine,
+        drain,
+        answers,
+    }
+}
+
+/// Runs a search to its end.
+pub async fn collect(engine: &Engine, query: EventQuery) -> Vec<SearchItem> {
+    engine
+        .search(query, "test".into(), None)
+        .unwrap()
+        .collect()
+        .await
+}
+
+/// The events among the items, as (seconds before now, account, id).
+pub fn events_of(items: &[SearchItem]) -> Vec<(i64, AccountId, String)> {
+    let events = items.iter().filter_map(|item| match item {
+        SearchItem::Event { event, .. } => Some(event),
+        _ => None,
+    });
+    events
+        .map(|event| {
+            let id = event.request_id.clone().unwrap_or_default();
+            (NOW - event.key.time.second(), event.key.account, id)
+        })
+        .collect()
+}
+
+/// The summary, which must be the last item and the only one.
+pub fn summary_of(items: &[SearchItem]) -> &Summary {
+    let summaries = items
+        .iter()
+        .filter(|item| matches!(item, SearchItem::Summary(_)));
+    assert_eq!(summaries.count(), 1);
+    match items.last() {
+        Some(SearchItem::Summary(summary)) => summary,
+        other => panic!("the stream ended with {other:?}"),
+    }
+}

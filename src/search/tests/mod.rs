@@ -1,0 +1,5 @@
+//! Whole searches over scripted backends. Scripts count turns of the scheduler, not time.
+
+mod fake;
+mod properties;
+mod stream;

@@ -1,0 +1,205 @@
+//! How a stream behaves towards its reader.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+
+use super::fake::{Script, account, collect, events_of, query, summary_of, turns, world};
+use crate::plan::{Completeness, OutcomeState, ReasonCode};
+use crate::query::EventQuery;
+use crate::search::{EngineLimits, Refusal, SearchItem, StopReason};
+
+const HOUR: i64 = 3_600;
+
+fn dense(events: u32) -> Script {
+    Script {
+        events: (0..events).map(|id| (i64::from(id) + 1, id)).collect(),
+        page: 10,
+        turns: 3,
+        dead: false,
+        breaks_at_page: None,
+    }
+}
+
+#[tokio::test]
+async fn the_plan_comes_first_and_the_summary_last() {
+    let world = world(vec![dense(5)], 1, EngineLimits::default());
+    let items = collect(&world.engine, query(HOUR)).await;
+    assert!(matches!(items.first(), Some(SearchItem::Plan(_))));
+    assert_eq!(summary_of(&items).events_sent, 5);
+}
+
+#[tokio::test]
+async fn more_events_in_one_second_than_a_page_holds_do_not_stop_the_search() {
+    let burst = Script {
+        events: (0..500).map(|id| (30, id)).collect(),
+        ..dense(0)
+    };
+    let world = world(vec![burst, dense(100)], 2, EngineLimits::default());
+    let items = collect(&world.engine, query(HOUR)).await;
+    assert_eq!(events_of(&items).len(), 600);
+}
+
+#[tokio::test]
+async fn a_reader_who_stops_reading_stops_the_search() {
+    let world = world(vec![dense(1_000), dense(1_000)], 8, EngineLimits::default());
+    let mut stream = world
+        .engine
+        .search(query(HOUR), "test".into(), None)
+        .unwrap();
+    for _ in 0..5 {
+        stream.next().await;
+    }
+    let slow = world.answers.load(Ordering::Relaxed);
+    assert!(slow <= 8, "{slow} pages were read for five items");
+    turns(1_000).await;
+    let ahead = world.answers.load(Ordering::Relaxed);
+    assert!(ahead <= slow + 2, "a page ahead in each scan at most");
+    drop(stream);
+    turns(1_000).await;
+    assert_eq!(world.answers.load(Ordering::Relaxed), ahead);
+}
+
+#[tokio::test]
+async fn a_deadline_is_met_early_with_a_summary_and_a_token() {
+    let dead = Script {
+        dead: true,
+        ..dense(10)
+    };
+    let late = Script {
+        events: vec![(2_000, 1)],
+        ..dense(0)
+    };
+    let world = world(vec![dead, late], 1, EngineLimits::default());
+    let deadline = Instant::now() + Duration::from_millis(200);
+    let stream = world
+        .engine
+        .search(query(HOUR), "test".into(), Some(deadline))
+        .unwrap();
+    let items: Vec<_> = stream.collect().await;
+    let summary = summary_of(&items);
+    assert_eq!(summary.stop_reason, StopReason::Deadline);
+    assert!(summary.resume_token.is_some());
+    assert_eq!(summary.coverage.completeness(), Completeness::Incomplete);
+    // What the second scan read was never sent: it is not covered either.
+    for outcome in &summary.coverage.outcomes {
+        assert_eq!(outcome.state, OutcomeState::Truncated);
+        assert_eq!(outcome.covered, None);
+    }
+}
+
+#[tokio::test]
+async fn a_drain_ends_every_stream_with_a_token() {
+    let world = world(vec![dense(3_000)], 1, EngineLimits::default());
+    let mut stream = world
+        .engine
+        .search(query(HOUR), "test".into(), None)
+        .unwrap();
+    stream.next().await;
+    world.drain.cancel();
+    let rest: Vec<_> = stream.collect().await;
+    let summary = summary_of(&rest);
+    assert_eq!(summary.stop_reason, StopReason::Drain);
+    assert!(summary.resume_token.is_some());
+}
+
+#[tokio::test]
+async fn silence_is_broken_by_progress() {
+    let dead = Script {
+        dead: true,
+        ..dense(10)
+    };
+    let limits = EngineLimits {
+        silence: Duration::from_millis(20),
+        ..EngineLimits::default()
+    };
+    let world = world(vec![dead, dense(10)], 8, limits);
+    let mut stream = world
+        .engine
+        .search(query(HOUR), "test".into(), None)
+        .unwrap();
+    let progress = loop {
+        match stream.next().await {
+            Some(SearchItem::Progress(progress)) if progress.scans_done == 1 => break progress,
+            Some(_) => {}
+            None => panic!("a dead scan does not end by itself"),
+        }
+    };
+    assert_eq!((progress.scans_done, progress.scans_total), (1, 2));
+    assert!(progress.waiting_for[0].contains(&account(0).to_string()));
+}
+
+#[tokio::test]
+async fn max_events_says_what_is_left_unread() {
+    let world = world(vec![dense(50), dense(50)], 8, EngineLimits::default());
+    let items = collect(
+        &world.engine,
+        EventQuery {
+            max_events: Some(20),
+            ..query(HOUR)
+        },
+    )
+    .await;
+    let summary = summary_of(&items);
+    assert!(summary.limited);
+    assert_eq!(
+        (events_of(&items).len(), summary.stop_reason),
+        (20, StopReason::MaxEvents)
+    );
+    for outcome in &summary.coverage.outcomes {
+        assert_eq!(outcome.state, OutcomeState::Truncated);
+        assert_eq!(outcome.reason.as_ref().unwrap().code, ReasonCode::MaxEvents);
+        assert_eq!(outcome.covered.unwrap().start(), summary.answered_from);
+    }
+}
+
+#[tokio::test]
+async fn exactly_as_many_events_as_the_limit_is_complete() {
+    let world = world(vec![dense(20)], 8, EngineLimits::default());
+    let items = collect(
+        &world.engine,
+        EventQuery {
+            max_events: Some(20),
+            ..query(HOUR)
+        },
+    )
+    .await;
+    let summary = summary_of(&items);
+    assert_eq!(summary.coverage.completeness(), Completeness::Complete);
+    assert!(!summary.limited);
+}
+
+#[tokio::test]
+async fn one_search_too_many_is_refused_and_an_ended_one_makes_room() {
+    let limits = EngineLimits {
+        concurrent_searches: 1,
+        ..EngineLimits::default()
+    };
+    let world = world(vec![dense(1)], 1, limits);
+    let first = world
+        .engine
+        .search(query(HOUR), "test".into(), None)
+        .unwrap();
+    let refused = world.engine.search(query(HOUR), "test".into(), None).err();
+    assert_eq!(refused, Some(Refusal::TooManySearches { limit: 1 }));
+    drop(first);
+    assert!(
+        world
+            .engine
+            .search(query(HOUR), "test".into(), None)
+            .is_ok()
+    );
+}
+
+#[tokio::test]
+async fn an_account_that_is_not_there_is_refused_before_anything_runs() {
+    let world = world(vec![dense(1)], 1, EngineLimits::default());
+    let unknown = account(77);
+    let asked = EventQuery {
+        account_ids: vec![account(0), unknown],
+        ..query(HOUR)
+    };
+    let refused = world.engine.search(asked, "test".into(), None).err();
+    assert_eq!(refused, Some(Refusal::UnknownAccounts(vec![unknown])));
+}
