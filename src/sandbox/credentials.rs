@@ -104,6 +104,12 @@ impl Keyring {
         keys.insert(key.credentials.access_key_id.clone(), Arc::clone(&key));
         key
     }
+
+    #[cfg(test)]
+    pub fn insert(&self, key: Key) {
+        let id = key.credentials.access_key_id.clone();
+        self.keys.write().unwrap().insert(id, Arc::new(key));
+    }
 }
 
 /// An IAM unique id: the prefix that says of what, and 16 characters of base 32.

@@ -19,6 +19,7 @@ mod event_history;
 mod faults;
 mod front_door;
 mod history_event;
+mod holdings;
 pub mod load;
 pub mod log_file;
 mod lookup_events;
@@ -49,11 +50,11 @@ pub use stats::{Call, Counts, Stats};
 use credentials::{Keyring, Principal, unique_id};
 use event_history::EventHistories;
 use front_door::FrontDoor;
-use load::{LoadError, LoadReport};
+use holdings::Holdings;
+use load::LoadError;
 use log_file::LogFile;
 use lookup_events::CloudTrail;
 use lookup_rate::LookupRate;
-use organization::Organization;
 use page_token::PageTokens;
 use services::Services;
 use stats::Counters;
@@ -246,82 +247,6 @@ impl Sandbox {
     pub fn faults(&self) -> &Faults {
         &self.services.faults
     }
-}
-
-/// What a sandbox holds, and where its hub is.
-struct Holdings {
-    accounts: Vec<Account>,
-    hub_account_id: String,
-    files: Arc<[LogFile]>,
-    load_problems: Vec<load::Problem>,
-    story: Option<Story>,
-}
-
-impl Holdings {
-    fn of(data: Data) -> Result<Self, StartError> {
-        match data {
-            Data::Logs(directories) => Ok(Self::of_logs(load::load(&directories)?)),
-            Data::Files { accounts, files } => Self::of_files(accounts, files, None),
-            Data::Organization(spec) => {
-                let Organization {
-                    accounts,
-                    files,
-                    story,
-                    ..
-                } = organization::generate(&spec);
-                Self::of_files(accounts, files, Some(story))
-            }
-        }
-    }
-
-    fn of_files(
-        accounts: Vec<Account>,
-        files: Vec<LogFile>,
-        story: Option<Story>,
-    ) -> Result<Self, StartError> {
-        let hub = accounts.first().ok_or(StartError::NoAccounts)?;
-        Ok(Self {
-            hub_account_id: hub.id.clone(),
-            accounts,
-            files: by_delivery(files),
-            load_problems: Vec::new(),
-            story,
-        })
-    }
-
-    fn of_logs(report: LoadReport) -> Self {
-        for problem in &report.problems {
-            tracing::warn!("sandbox: not loaded: {problem}");
-        }
-        tracing::info!(
-            files = report.files.len(),
-            records = report.records(),
-            problems = report.problems.len(),
-            other_files = report.other_files,
-            "sandbox: log files loaded"
-        );
-        let ids: BTreeSet<&str> = report.files.iter().map(|file| &*file.account_id).collect();
-        let hub_account_id = (0u64..1_000_000_000_000)
-            .map(|number| format!("{number:012}"))
-            .find(|id| !ids.contains(&**id))
-            .expect("there are more numbers than accounts");
-        let accounts = ids.into_iter().map(|id| Account {
-            id: id.to_owned(),
-            name: id.to_owned(),
-        });
-        Self {
-            accounts: accounts.collect(),
-            hub_account_id,
-            load_problems: report.problems,
-            files: by_delivery(report.files),
-            story: None,
-        }
-    }
-}
-
-fn by_delivery(mut files: Vec<LogFile>) -> Arc<[LogFile]> {
-    files.sort_by(|a, b| (a.delivered_at, &a.key).cmp(&(b.delivered_at, &b.key)));
-    files.into()
 }
 
 fn hub_principal(account_id: &str) -> Principal {

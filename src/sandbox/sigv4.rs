@@ -225,3 +225,118 @@ fn mac(key: &[u8], text: &str) -> Hmac<Sha256> {
 fn incomplete(message: &str) -> Refusal {
     Refusal::Incomplete(message.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use hyper::Request;
+
+    use super::super::credentials::{Credentials, Principal};
+    use super::*;
+
+    /// The example request of AWS's own documentation, with its keys and its signature.
+    fn example() -> Parts {
+        let request = Request::get("/?Action=ListUsers&Version=2010-05-08")
+            .header(
+                "content-type",
+                "application/x-www-form-urlencoded; charset=utf-8",
+            )
+            .header("host", "iam.amazonaws.com")
+            .header("x-amz-date", "20150830T123600Z")
+            .header(
+                "authorization",
+                "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/iam/aws4_request, \
+                 SignedHeaders=content-type;host;x-amz-date, \
+                 Signature=5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7",
+            );
+        request.body(()).unwrap().into_parts().0
+    }
+
+    fn keyring(expires_at: Option<Timestamp>) -> Keyring {
+        let keyring = Keyring::new(0);
+        keyring.insert(Key {
+            credentials: Credentials {
+                access_key_id: "AKIDEXAMPLE".to_owned(),
+                secret_access_key: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".to_owned(),
+                session_token: None,
+            },
+            principal: Principal {
+                account_id: "111122223333".to_owned(),
+                arn: String::new(),
+                user_id: String::new(),
+                is_session: false,
+            },
+            expires_at,
+        });
+        keyring
+    }
+
+    fn at(time: &str) -> Timestamp {
+        format!("2015-08-30T{time}Z").parse().unwrap()
+    }
+
+    #[test]
+    fn the_documented_example_is_right_for_five_minutes() {
+        let verify = |time| verify(&example(), b"", &keyring(None), "iam", at(time));
+        for good in ["12:31:00", "12:36:00", "12:41:00"] {
+            assert_eq!(verify(good).unwrap().region, "us-east-1");
+        }
+        for (bad, message) in [
+            (
+                "12:41:01",
+                "Signature expired: 20150830T123600Z is now earlier than 20150830T123601Z \
+                 (20150830T124101Z - 5 min.)",
+            ),
+            (
+                "12:30:59",
+                "Signature not yet current: 20150830T123600Z is still later than 20150830T123559Z \
+                 (20150830T123059Z + 5 min.)",
+            ),
+        ] {
+            assert_eq!(verify(bad).unwrap_err(), Refusal::Wrong(message.to_owned()));
+        }
+    }
+
+    #[test]
+    fn whatever_was_signed_cannot_be_changed() {
+        let check = |head: &Parts, body: &[u8], service| {
+            verify(head, body, &keyring(None), service, at("12:36:00")).unwrap_err()
+        };
+        let wrong = |refusal| matches!(refusal, Refusal::Wrong(_));
+        assert!(wrong(check(&example(), b"x", "iam")));
+        assert!(wrong(check(&example(), b"", "sts")));
+        let mut head = example();
+        head.uri = "/?Action=ListRoles&Version=2010-05-08".parse().unwrap();
+        assert!(wrong(check(&head, b"", "iam")));
+        let mut head = example();
+        head.headers
+            .insert("host", "sts.amazonaws.com".parse().unwrap());
+        assert!(wrong(check(&head, b"", "iam")));
+        let elsewhere = |head: &Parts| {
+            let value = head.headers["authorization"].to_str().unwrap();
+            value.replace("us-east-1", "eu-west-1").parse().unwrap()
+        };
+        let mut head = example();
+        let value = elsewhere(&head);
+        head.headers.insert("authorization", value);
+        assert!(wrong(check(&head, b"", "iam")));
+        // What says which call this is must be signed too.
+        let mut head = example();
+        head.headers
+            .insert("x-amz-target", "Service.Operation".parse().unwrap());
+        assert!(matches!(check(&head, b"", "iam"), Refusal::Incomplete(_)));
+    }
+
+    #[test]
+    fn a_key_that_has_ended_is_expired_only_to_its_holder() {
+        let ended = keyring(Some(at("12:36:00")));
+        let now = at("12:36:00");
+        assert_eq!(
+            verify(&example(), b"", &ended, "iam", now).unwrap_err(),
+            Refusal::Expired
+        );
+        let stranger = verify(&example(), b"x", &ended, "iam", now).unwrap_err();
+        assert!(matches!(stranger, Refusal::Wrong(_)));
+        let unknown = verify(&example(), b"", &Keyring::new(0), "iam", now).unwrap_err();
+        assert_eq!(unknown, Refusal::UnknownKey);
+    }
+}
