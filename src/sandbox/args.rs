@@ -168,6 +168,24 @@ pub struct SandboxArgs {
         help_heading = "Sandbox faults"
     )]
     pub out_of_order_percent: Percent,
+
+    /// Let every Athena query run at least that long
+    #[arg(
+        long,
+        value_name = "MS",
+        default_value_t = 0,
+        help_heading = "Sandbox faults"
+    )]
+    pub athena_slow_ms: u64,
+
+    /// Let that share of all Athena queries fail
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        default_value = "0",
+        help_heading = "Sandbox faults"
+    )]
+    pub athena_fail_percent: Percent,
 }
 
 /// Calls a second, or no limit: `off`.
@@ -213,6 +231,8 @@ impl SandboxArgs {
             page_token_lifetime: Duration::from_secs(self.page_token_lifetime),
             page_token_uses: self.page_token_uses,
             prerender: self.prerender,
+            athena_slow: Duration::from_millis(self.athena_slow_ms),
+            athena_fail: self.athena_fail_percent,
             faults: self.faults(),
             ..SandboxConfig::new(data)
         }

@@ -8,7 +8,8 @@ use jiff::Timestamp;
 
 use crate::clock::Clock;
 
-use super::faults::FaultSettings;
+use super::athena::{AthenaConfig, AthenaFaults, Queries, QueryFailure};
+use super::faults::{FaultSettings, Percent};
 use super::log_file::LogFile;
 use super::{Account, OrganizationSpec};
 
@@ -38,7 +39,13 @@ pub struct SandboxConfig {
     /// Whether an event's JSON is written once and kept (twice the memory), for benchmarks in
     /// which the sandbox is not what is measured.
     pub prerender: bool,
-    /// What goes wrong from the start.
+    /// How Athena is set up. It lies in the hub's account, in every Region.
+    pub athena: AthenaConfig,
+    /// How long each Athena query takes at least.
+    pub athena_slow: Duration,
+    /// How many Athena queries fail.
+    pub athena_fail: Percent,
+    /// What else goes wrong from the start.
     pub faults: FaultSettings,
 }
 
@@ -76,6 +83,9 @@ impl SandboxConfig {
             page_token_lifetime: Duration::from_hours(1),
             page_token_uses: None,
             prerender: false,
+            athena: AthenaConfig::default(),
+            athena_slow: Duration::ZERO,
+            athena_fail: Percent::NEVER,
             faults: FaultSettings::default(),
         }
     }
@@ -88,5 +98,21 @@ impl SandboxConfig {
         };
         let now = self.now.or(organization);
         now.map_or_else(Clock::system, Clock::starting_at)
+    }
+
+    /// What Athena's queries do wrong from the start.
+    pub(super) fn athena_faults(&self) -> AthenaFaults {
+        let faults = AthenaFaults::default();
+        if !self.athena_slow.is_zero() {
+            faults.slow(self.athena_slow, Queries::ALL);
+        }
+        if self.athena_fail != Percent::NEVER {
+            let failure = QueryFailure {
+                retryable: true,
+                message: "The query failed because the sandbox was told to let it.".to_owned(),
+            };
+            faults.fail(failure, Queries::Share(self.athena_fail));
+        }
+        faults
     }
 }

@@ -47,6 +47,7 @@ pub use faults::{Denial, FaultSettings, Faults, NotAPercentage, Percent};
 pub use organization::{Account, OrganizationSpec, Story};
 pub use stats::{Call, Counts, Stats};
 
+use athena::{AthenaFaults, AthenaService, AthenaStats, DataFusionEngine, TableFiles};
 use credentials::{Keyring, Principal, unique_id};
 use event_history::EventHistories;
 use front_door::FrontDoor;
@@ -105,6 +106,7 @@ impl Sandbox {
         }
         let seed = config.seed;
         let clock = config.clock();
+        let athena_faults = config.athena_faults();
         let loading = tokio::task::spawn_blocking(move || Holdings::of(config.data));
         let holdings = match loading.await {
             Ok(holdings) => holdings?,
@@ -142,6 +144,9 @@ impl Sandbox {
             external_id: config.external_id.clone(),
             files: Arc::clone(&files),
         };
+        let table_files = Arc::new(TableFiles::new(Arc::clone(&files), clock));
+        let engine = Arc::new(DataFusionEngine::new(&table_files));
+        let athena = AthenaService::new(engine, table_files, config.athena, athena_faults);
         let services = Arc::new(Services {
             keyring,
             faults,
@@ -149,6 +154,7 @@ impl Sandbox {
             clock,
             sts,
             cloudtrail: Arc::new(cloudtrail),
+            athena,
         });
         let front_door = FrontDoor::open(config.listen, Arc::clone(&services)).await;
         let front_door = front_door.map_err(|source| StartError::Bind {
@@ -240,6 +246,18 @@ impl Sandbox {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.services.counters.snapshot()
+    }
+
+    /// What its Athena has done so far.
+    #[must_use]
+    pub fn athena_stats(&self) -> AthenaStats {
+        self.services.athena.stats()
+    }
+
+    /// What its Athena's queries do wrong; can be changed while it serves.
+    #[must_use]
+    pub fn athena_faults(&self) -> &AthenaFaults {
+        self.services.athena.faults()
     }
 
     /// What it does wrong; can be changed while it serves.

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::clock::Clock;
 
+use super::athena::AthenaService;
 use super::credentials::{Keyring, Principal};
 use super::error::AwsError;
 use super::faults::{Denial, Faults};
@@ -25,6 +26,7 @@ pub struct Services {
     pub(super) clock: Clock,
     pub(super) sts: Sts,
     pub(super) cloudtrail: Arc<CloudTrail>,
+    pub(super) athena: AthenaService,
 }
 
 /// How a call ends.
@@ -105,7 +107,18 @@ impl Services {
                     .lookup_events(&principal.account_id, &caller.region, body, now)
                     .await
             }
-            Operation::CloudTrail { name, .. } | Operation::Athena { name, .. } => {
+            Operation::Athena { name, body } => {
+                let action = format!("athena:{name}");
+                self.authorize(principal, &action)?;
+                // The reader roles of other accounts may not query: only the hub's account may.
+                if principal.account_id != self.sts.hub_account_id {
+                    return Err(denied(principal, &action, Denial::NotAllowed));
+                }
+                let account = &principal.account_id;
+                let answer = self.athena.handle(account, &caller.region, &name, body);
+                answer.await.map(|answer| answer.to_string())
+            }
+            Operation::CloudTrail { name, .. } => {
                 let message = format!("The sandbox does not have the operation {name}.");
                 Err(AwsError::new("UnknownOperationException", message))
             }
@@ -118,21 +131,22 @@ impl Services {
         let denial = self
             .faults
             .read(|faults| faults.denied_accounts.get(account).copied());
-        let why = match denial {
-            None => return Ok(()),
-            Some(Denial::NotAllowed) => {
-                format!("because no identity-based policy allows the {action} action")
-            }
-            Some(Denial::ServiceControlPolicy) => {
-                "with an explicit deny in a service control policy".to_owned()
-            }
-        };
-        let message = format!(
-            "User: {} is not authorized to perform: {action} {why}",
-            principal.arn
-        );
-        Err(AwsError::new("AccessDeniedException", message))
+        denial.map_or(Ok(()), |denial| Err(denied(principal, action, denial)))
     }
+}
+
+fn denied(principal: &Principal, action: &str, denial: Denial) -> AwsError {
+    let why = match denial {
+        Denial::NotAllowed => {
+            format!("because no identity-based policy allows the {action} action")
+        }
+        Denial::ServiceControlPolicy => {
+            "with an explicit deny in a service control policy".to_owned()
+        }
+    };
+    let arn = &principal.arn;
+    let message = format!("User: {arn} is not authorized to perform: {action} {why}");
+    AwsError::new("AccessDeniedException", message)
 }
 
 fn is_throttle(error: &AwsError) -> bool {

@@ -56,18 +56,6 @@ impl Stats {
             refused: sum.refused + counts.refused,
         })
     }
-
-    /// Athena queries that were started.
-    #[must_use]
-    pub fn queries_started(&self) -> u64 {
-        self.of("StartQueryExecution").succeeded
-    }
-
-    /// Athena queries that were told to stop.
-    #[must_use]
-    pub fn queries_stopped(&self) -> u64 {
-        self.of("StopQueryExecution").succeeded
-    }
 }
 
 #[derive(Debug, Default)]

@@ -4,6 +4,7 @@
 mod event_history;
 mod records;
 mod sandbox;
+mod sandbox_athena;
 mod sandbox_faults;
 mod sandbox_lookup;
 mod sandbox_sts;
