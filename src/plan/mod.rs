@@ -2,12 +2,19 @@
 
 pub mod coverage;
 pub mod facts;
+mod holding;
+mod narrowing;
 pub mod outcome;
 mod planner;
+mod routing;
 pub mod scan;
+mod slices;
 
 pub use coverage::{Completeness, Coverage};
 pub use facts::Facts;
 pub use outcome::{OutcomeState, Reason, ReasonCode, ScanOutcome};
 pub use planner::plan;
 pub use scan::{EventPart, Gap, LookupAttribute, QueryPlan, Scan, ScanId, ScanTarget};
+
+#[cfg(test)]
+mod tests;

@@ -1,57 +1,307 @@
-//! A first path: event history for what it reaches, a gap for the rest.
+//! From a question to scans and gaps.
+//!
+//! [`super::routing`] says who serves each second; here seconds become scans: one of event history
+//! for each account, Region and interval, and one of an archive for *all* accounts that it serves
+//! in an interval, cut into slices that double in length towards the past.
+//!
+//! | asked | planned |
+//! |---|---|
+//! | `account_ids` empty | every account of the facts |
+//! | `regions` empty | the Regions configured for each account; an archive is asked for exactly these too, so that both sides of the horizon answer the same question |
+//! | accounts with different Regions | one query on the archive for each set of Regions: a scan's accounts and Regions are all combined |
+//! | `resume` with a position | only what lies at or before the position's second, under the first stream's horizon: the rest was answered by that stream, whose summary reports it |
+//! | `categories` that different backends serve | scans of the same seconds that own different categories |
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
-use super::{EventPart, Facts, Gap, QueryPlan, Reason, ReasonCode, Scan, ScanId, ScanTarget};
-use crate::query::{BackendKind, EventCategory, EventQuery, EventTime};
+use super::facts::{AccountFacts, Facts};
+use super::outcome::{Reason, ReasonCode};
+use super::routing::{Owner, Piece, Router};
+use super::scan::{EventPart, Gap, QueryPlan, Scan, ScanId, ScanTarget};
+use super::slices::slices;
+use crate::query::{
+    AccountId, BackendKind, EventCategory, EventQuery, EventTime, Region, TimeRange,
+};
 
-/// Cuts the question into scans and gaps.
+/// Cuts the question into scans and gaps: every (account, Region, second, category) asked for is
+/// in exactly one of them.
+///
+/// Pure: the same question, facts and `now` make the same plan.
 #[must_use]
 pub fn plan(query: &EventQuery, facts: &Facts, now: Timestamp) -> QueryPlan {
-    let horizon = EventTime::ceil(now - SignedDuration::from_hours(24 * 90));
-    let mut scans = Vec::new();
-    let mut gaps = Vec::new();
-    for account in &facts.accounts {
-        for region in &account.regions {
-            if let Some(range) = query.range.from(horizon) {
-                let id = ScanId(u32::try_from(scans.len()).unwrap_or(u32::MAX));
-                let target = ScanTarget::EventHistory {
-                    account: account.id,
-                    region: region.clone(),
-                    attribute: None,
-                };
-                let categories = BTreeSet::from([EventCategory::Management]);
-                scans.push(Scan {
-                    id,
-                    target,
-                    range,
-                    categories,
-                });
-            }
-            if let Some(range) = query.range.before(horizon) {
-                gaps.push(Gap {
-                    account: account.id,
-                    regions: vec![region.clone()],
-                    range,
-                    events: EventPart {
-                        categories: query.filter.categories().iter().copied().collect(),
-                        read_only: None,
-                        event_sources: None,
-                    },
-                    backend: Some(BackendKind::EventHistory),
-                    reason: Reason::new(ReasonCode::BeyondHorizon, "older than 90 days"),
-                });
+    let position = query.resume.as_ref().and_then(|r| r.position.as_ref());
+    let left = match position {
+        Some(position) => query.range.before(position.time.plus(1)),
+        None => Some(query.range),
+    };
+    let router = Router::new(query, facts, left.unwrap_or(query.range), now);
+    let asked: BTreeSet<AccountId> = query.account_ids.iter().copied().collect();
+    let accounts: BTreeMap<AccountId, &AccountFacts> = (facts.accounts.iter())
+        .filter(|account| asked.is_empty() || asked.contains(&account.id))
+        .map(|account| (account.id, account))
+        .collect();
+
+    let mut parts = Parts::default();
+    if left.is_some() {
+        for account in accounts.values() {
+            parts.add_account(query, &router, account);
+        }
+        for unknown in asked.iter().filter(|id| !accounts.contains_key(id)) {
+            let why = "the account is not in this federation";
+            parts.gaps.push(nowhere(query, &router, *unknown, why));
+        }
+    }
+    let mut settled_until = EventTime::floor(now).plus(-facts.routing.settle_time.as_secs());
+    if parts
+        .archived
+        .iter()
+        .any(|piece| piece.range.end() > router.delivered_until)
+    {
+        settled_until = settled_until.min(router.delivered_until);
+    }
+    QueryPlan {
+        range: router.range,
+        horizon: router.horizon,
+        settled_until,
+        accounts: accounts.into_keys().collect(),
+        scans: parts.scans(&router, facts),
+        gaps: parts.into_gaps(),
+    }
+}
+
+/// What the routing of all accounts and Regions yields.
+#[derive(Default)]
+struct Parts {
+    histories: Vec<(AccountId, Region, TimeRange)>,
+    archived: Vec<Archived>,
+    gaps: Vec<Gap>,
+}
+
+/// Seconds of one account, Region and category that an archive serves.
+struct Archived {
+    archive: usize,
+    range: TimeRange,
+    account: AccountId,
+    region: Region,
+    category: EventCategory,
+}
+
+/// What one query can read together: these Regions of all its accounts, these categories.
+type Together = (BTreeSet<Region>, BTreeSet<EventCategory>);
+
+impl Parts {
+    fn add_account(&mut self, query: &EventQuery, router: &Router<'_>, account: &AccountFacts) {
+        let regions: BTreeSet<&Region> = if query.regions.is_empty() {
+            account.regions.iter().collect()
+        } else {
+            query.regions.iter().collect()
+        };
+        if regions.is_empty() {
+            let why = "no Region is configured for this account: name one in the request or the \
+                       configuration";
+            self.gaps.push(nowhere(query, router, account.id, why));
+        }
+        for region in regions {
+            for piece in router.route(account, region) {
+                self.add(account.id, region, piece);
             }
         }
     }
-    QueryPlan {
-        range: query.range,
-        horizon,
-        settled_until: EventTime::floor(now - facts.routing.settle_time),
-        accounts: facts.accounts.iter().map(|account| account.id).collect(),
-        scans,
-        gaps,
+
+    fn add(&mut self, account: AccountId, region: &Region, piece: Piece) {
+        let Piece {
+            range,
+            category,
+            owner,
+        } = piece;
+        match owner {
+            Owner::EventHistory => self.histories.push((account, region.clone(), range)),
+            Owner::Archive(archive) => self.archived.push(Archived {
+                archive,
+                range,
+                account,
+                region: region.clone(),
+                category,
+            }),
+            Owner::Gap {
+                events,
+                backend,
+                reason,
+            } => self.gaps.push(Gap {
+                account,
+                regions: vec![region.clone()],
+                range,
+                events,
+                backend,
+                reason,
+            }),
+        }
+    }
+
+    /// All scans, newest end first, numbered in this order.
+    fn scans(&self, router: &Router<'_>, facts: &Facts) -> Vec<Scan> {
+        let mut scans: Vec<Scan> = self
+            .histories
+            .iter()
+            .map(|(account, region, range)| Scan {
+                id: ScanId(0),
+                target: ScanTarget::EventHistory {
+                    account: *account,
+                    region: region.clone(),
+                    attribute: router.narrowing.attribute.clone(),
+                },
+                range: *range,
+                categories: BTreeSet::from([EventCategory::Management]),
+            })
+            .collect();
+        for (archive, facts_of) in facts.archives.iter().enumerate() {
+            for (range, (regions, categories), accounts) in self.queries(archive) {
+                for slice in slices(range, facts.routing.first_slice) {
+                    scans.push(Scan {
+                        id: ScanId(0),
+                        target: ScanTarget::Athena {
+                            archive: facts_of.clone(),
+                            accounts: accounts.clone(),
+                            regions: Some(regions.clone()),
+                        },
+                        range: slice,
+                        categories: categories.clone(),
+                    });
+                }
+            }
+        }
+        // Stable: accounts and Regions stay in their order.
+        scans.sort_by_key(|scan| std::cmp::Reverse((scan.range.end(), scan.range.start())));
+        for (number, scan) in (0..).zip(&mut scans) {
+            scan.id = ScanId(number);
+        }
+        scans
+    }
+
+    /// What one archive is asked for, in as few queries as there are sets of Regions and
+    /// categories: each time is cut where any account's needs change, and joined again where
+    /// nothing did.
+    fn queries(&self, archive: usize) -> Vec<(TimeRange, Together, BTreeSet<AccountId>)> {
+        let pieces: Vec<&Archived> = self
+            .archived
+            .iter()
+            .filter(|p| p.archive == archive)
+            .collect();
+        let cuts: BTreeSet<EventTime> = pieces
+            .iter()
+            .flat_map(|piece| [piece.range.start(), piece.range.end()])
+            .collect();
+        let mut queries: Vec<(TimeRange, Together, BTreeSet<AccountId>)> = Vec::new();
+        for (start, end) in cuts.iter().zip(cuts.iter().skip(1)) {
+            let Some(range) = TimeRange::new(*start, *end) else {
+                continue;
+            };
+            let here = pieces.iter().filter(|piece| piece.range.contains(*start));
+            for (together, accounts) in combine(here.copied()) {
+                let joins = |query: &&mut (TimeRange, Together, BTreeSet<AccountId>)| {
+                    query.0.end() == *start && query.1 == together && query.2 == accounts
+                };
+                match queries.iter_mut().find(joins) {
+                    Some(query) => {
+                        query.0 = TimeRange::new(query.0.start(), *end).unwrap_or(query.0);
+                    }
+                    None => queries.push((range, together, accounts)),
+                }
+            }
+        }
+        queries
+    }
+
+    /// The gaps, Regions that share everything else together, newest first.
+    fn into_gaps(self) -> Vec<Gap> {
+        // First the categories of each Region, then the Regions with the same categories.
+        let mut by_region = BTreeMap::<_, BTreeSet<EventCategory>>::new();
+        for gap in self.gaps {
+            let EventPart {
+                categories,
+                read_only,
+                event_sources,
+            } = gap.events;
+            let span = (gap.range.end(), gap.range.start());
+            let key = (
+                (
+                    std::cmp::Reverse(span),
+                    gap.account,
+                    gap.backend,
+                    gap.reason,
+                ),
+                (read_only, event_sources),
+                gap.regions,
+            );
+            by_region.entry(key).or_default().extend(categories);
+        }
+        let mut by_part = BTreeMap::<_, BTreeSet<Region>>::new();
+        for ((place, part, regions), categories) in by_region {
+            by_part
+                .entry((place, part, categories))
+                .or_default()
+                .extend(regions);
+        }
+        let gaps = by_part
+            .into_iter()
+            .filter_map(|((place, part, categories), regions)| {
+                let (std::cmp::Reverse((end, start)), account, backend, reason) = place;
+                let (read_only, event_sources) = part;
+                Some(Gap {
+                    account,
+                    regions: regions.into_iter().collect(),
+                    range: TimeRange::new(start, end)?,
+                    events: EventPart {
+                        categories,
+                        read_only,
+                        event_sources,
+                    },
+                    backend,
+                    reason,
+                })
+            });
+        gaps.collect()
+    }
+}
+
+/// Accounts that need the same Regions and categories, together.
+fn combine<'a>(
+    pieces: impl Iterator<Item = &'a Archived>,
+) -> BTreeMap<Together, BTreeSet<AccountId>> {
+    let mut categories = BTreeMap::<(AccountId, &Region), BTreeSet<EventCategory>>::new();
+    for piece in pieces {
+        let place = (piece.account, &piece.region);
+        categories.entry(place).or_default().insert(piece.category);
+    }
+    let mut regions = BTreeMap::<(AccountId, BTreeSet<EventCategory>), BTreeSet<Region>>::new();
+    for ((account, region), categories) in categories {
+        let place = regions.entry((account, categories)).or_default();
+        place.insert(region.clone());
+    }
+    let mut together = BTreeMap::<Together, BTreeSet<AccountId>>::new();
+    for ((account, categories), regions) in regions {
+        together
+            .entry((regions, categories))
+            .or_default()
+            .insert(account);
+    }
+    together
+}
+
+/// A gap of everything that was asked of an account.
+fn nowhere(query: &EventQuery, router: &Router<'_>, account: AccountId, why: &str) -> Gap {
+    Gap {
+        account,
+        regions: query.regions.clone(),
+        range: router.range,
+        events: EventPart {
+            categories: query.filter.categories().iter().copied().collect(),
+            read_only: None,
+            event_sources: None,
+        },
+        backend: None::<BackendKind>,
+        reason: Reason::new(ReasonCode::NoBackend, why),
     }
 }

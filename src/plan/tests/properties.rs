@@ -1,0 +1,362 @@
+//! Whatever the facts: every instant of every (account, Region, category) is in exactly one scan
+//! or gap, and nobody is asked beyond its reach.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::plan::facts::Routing;
+use crate::plan::{QueryPlan, ScanTarget, plan};
+use crate::query::{BackendKind, EventId, EventKey, ResumePoint};
+
+const REGIONS: [&str; 3] = ["eu-west-1", "us-east-1", "ap-south-1"];
+const SERVICES: [&str; 3] = ["kms.amazonaws.com", "iam.amazonaws.com", "s3.amazonaws.com"];
+const CATEGORIES: [EventCategory; 4] = [
+    EventCategory::Management,
+    EventCategory::Data,
+    EventCategory::NetworkActivity,
+    EventCategory::Insight,
+];
+
+/// One kind of event at one place and second.
+#[derive(Debug, Clone, Copy)]
+struct Instant<'a> {
+    account: AccountId,
+    region: &'a Region,
+    time: EventTime,
+    category: EventCategory,
+    read_only: bool,
+    service: &'a str,
+}
+
+/// Whether the archive declares that it holds such an event.
+fn declares(archive: &ArchiveFacts, it: Instant<'_>) -> bool {
+    archive
+        .accounts
+        .as_ref()
+        .is_none_or(|a| a.contains(&it.account))
+        && archive
+            .regions
+            .as_ref()
+            .is_none_or(|r| r.contains(it.region))
+        && archive.first_time <= it.time
+        && archive.categories.contains(&it.category)
+        && (if it.read_only {
+            archive.reads
+        } else {
+            archive.writes
+        })
+        && !archive.excluded_event_sources.contains(it.service)
+        && archive.table.is_ok()
+}
+
+/// How many scans and gaps answer for an event.
+fn owners(plan: &QueryPlan, it: Instant<'_>) -> usize {
+    let scans = plan.scans.iter().filter(|scan| {
+        let there = match &scan.target {
+            ScanTarget::EventHistory {
+                account, region, ..
+            } => *account == it.account && region == it.region,
+            ScanTarget::Athena {
+                archive,
+                accounts,
+                regions,
+            } => {
+                accounts.contains(&it.account)
+                    && regions
+                        .as_ref()
+                        .is_none_or(|regions| regions.contains(it.region))
+                    && declares(archive, it)
+            }
+        };
+        there && scan.range.contains(it.time) && scan.categories.contains(&it.category)
+    });
+    let gaps = plan.gaps.iter().filter(|gap| {
+        gap.account == it.account
+            && gap.regions.contains(it.region)
+            && gap.range.contains(it.time)
+            && gap.events.categories.contains(&it.category)
+            && gap
+                .events
+                .read_only
+                .is_none_or(|read_only| read_only == it.read_only)
+            && (gap.events.event_sources.as_ref()).is_none_or(|of| of.contains(it.service))
+    });
+    scans.count() + gaps.count()
+}
+
+fn subset<T: Clone + std::fmt::Debug + Ord + 'static>(
+    all: Vec<T>,
+) -> impl Strategy<Value = BTreeSet<T>> {
+    let most = all.len();
+    proptest::sample::subsequence(all, 0..=most).prop_map(|some| some.into_iter().collect())
+}
+
+fn all_regions() -> Vec<Region> {
+    REGIONS.map(region).into()
+}
+
+fn some_accounts() -> impl Strategy<Value = Vec<AccountFacts>> {
+    let some = (subset(all_regions()), any::<bool>());
+    proptest::collection::vec(some, 1..4).prop_map(|accounts| {
+        let facts = (1..)
+            .zip(accounts)
+            .map(|(number, (regions, event_history))| AccountFacts {
+                id: account(number),
+                name: None,
+                regions: regions.into_iter().collect(),
+                event_history,
+            });
+        facts.collect()
+    })
+}
+
+/// A time within 200 days before now, or near the horizon, or just now; any second.
+fn some_time() -> impl Strategy<Value = EventTime> {
+    let near = |hours: i64| (-7200..7200_i64).prop_map(move |s| ago(hours).plus(s));
+    prop_oneof![
+        (0..200 * 86_400_i64).prop_map(|s| ago(0).plus(-s)),
+        near(HORIZON),
+        near(1)
+    ]
+}
+
+fn some_archive() -> impl Strategy<Value = ArchiveFacts> {
+    let declared = (
+        proptest::option::of(subset((1..4).map(account).collect())),
+        proptest::option::of(subset(all_regions())),
+        some_time(),
+        (any::<bool>(), any::<bool>()),
+        subset(SERVICES.map(str::to_owned).into()),
+        subset(CATEGORIES.into()),
+        prop::bool::weighted(0.8),
+    );
+    declared.prop_map(
+        |(accounts, regions, first_time, kinds, excluded, categories, usable)| {
+            let mut facts = archive("archive");
+            if !usable {
+                facts.table = Err(crate::plan::Reason::new(
+                    crate::plan::ReasonCode::Throttled,
+                    "no",
+                ));
+            }
+            ArchiveFacts {
+                accounts,
+                regions,
+                first_time,
+                reads: kinds.0,
+                writes: kinds.1,
+                excluded_event_sources: excluded,
+                categories,
+                ..facts
+            }
+        },
+    )
+}
+
+fn some_facts() -> impl Strategy<Value = Facts> {
+    let archives = proptest::collection::vec(some_archive(), 0..4);
+    // Delays beyond the horizon too.
+    let delay = prop_oneof![0..100_i64, Just(HORIZON), (HORIZON - 3)..(HORIZON + 3)];
+    let slice = 1..3_000_i64;
+    (some_accounts(), archives, delay, slice).prop_map(|(accounts, archives, delay, slice)| Facts {
+        accounts,
+        archives: archives.into_iter().map(Arc::new).collect(),
+        routing: Routing {
+            archive_delay: SignedDuration::from_hours(delay),
+            settle_time: SignedDuration::from_mins(30),
+            first_slice: SignedDuration::from_mins(slice * 7),
+        },
+    })
+}
+
+fn some_query() -> impl Strategy<Value = EventQuery> {
+    let identity = prop_oneof![Just(user("alice")), Just(role("Admin"))];
+    let backends = vec![
+        BackendKind::EventHistory,
+        BackendKind::Logs,
+        BackendKind::Athena,
+    ];
+    let resume = proptest::option::of((proptest::option::of(some_time()), some_time()));
+    let filter = (
+        subset(CATEGORIES.into()),
+        subset(SERVICES.map(str::to_owned).into()),
+    );
+    (
+        identity,
+        (some_time(), some_time()),
+        subset((1..5).map(account).collect()),
+        subset(all_regions()),
+        subset(backends),
+        filter,
+        resume,
+    )
+        .prop_map(
+            |(identity, (a, b), accounts, regions, backends, filter, resume)| EventQuery {
+                range: TimeRange::new(a.min(b), a.max(b).plus(1)).unwrap(),
+                account_ids: accounts.into_iter().collect(),
+                regions: regions.into_iter().collect(),
+                backends: backends.into_iter().collect(),
+                filter: EventFilter {
+                    event_names: vec![],
+                    event_sources: filter.1.into_iter().collect(),
+                    categories: filter.0.into_iter().collect(),
+                },
+                resume: resume.map(|(position, horizon)| ResumePoint {
+                    position: position.map(|time| EventKey {
+                        time,
+                        account: account(1),
+                        id: EventId::Recorded("e".into()),
+                    }),
+                    horizon,
+                    scope_digest: [0; 16],
+                }),
+                ..ask(identity, 1, 0)
+            },
+        )
+}
+
+/// What is left of the interval on resumption.
+fn left(query: &EventQuery) -> Option<TimeRange> {
+    match query.resume.as_ref().and_then(|r| r.position.as_ref()) {
+        Some(position) => query.range.before(position.time.plus(1)),
+        None => Some(query.range),
+    }
+}
+
+/// The seconds where anything can change, and their neighbours.
+fn interesting_times(query: &EventQuery, facts: &Facts, plan: &QueryPlan) -> Vec<EventTime> {
+    let ends = |range: TimeRange| [range.start(), range.end()];
+    let mut times: Vec<EventTime> = ends(query.range).to_vec();
+    times.extend(facts.archives.iter().map(|archive| archive.first_time));
+    times.extend(plan.scans.iter().flat_map(|scan| ends(scan.range)));
+    times.extend(plan.gaps.iter().flat_map(|gap| ends(gap.range)));
+    times.push(plan.horizon);
+    let around = times
+        .into_iter()
+        .flat_map(|time| [-1, 0, 1].map(|d| time.plus(d)));
+    let mut times: Vec<EventTime> = around.collect();
+    times.sort_unstable();
+    times.dedup();
+    times
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 192, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_instant_has_exactly_one_owner(query in some_query(), facts in some_facts()) {
+        let plan = plan(&query, &facts, now());
+        let left = left(&query);
+        let times = interesting_times(&query, &facts, &plan);
+        let regions = all_regions();
+        for known in &facts.accounts {
+            let asked = query.account_ids.is_empty() || query.account_ids.contains(&known.id);
+            let configured = if query.regions.is_empty() { &known.regions } else { &query.regions };
+            for region in &regions {
+                for &time in &times {
+                    for category in CATEGORIES {
+                        for read_only in [true, false] {
+                            for service in SERVICES {
+                                let of_interest = query.filter.event_sources.is_empty()
+                                    || query.filter.event_sources.iter().any(|s| s == service);
+                                if !of_interest {
+                                    continue;
+                                }
+                                let it = Instant { account: known.id, region, time, category, read_only, service };
+                                let expected = asked
+                                    && configured.contains(region)
+                                    && left.is_some_and(|left| left.contains(time))
+                                    && query.filter.categories().contains(&category);
+                                prop_assert_eq!(owners(&plan, it), usize::from(expected), "{:?}", it);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn nobody_is_asked_beyond_its_reach(query in some_query(), facts in some_facts()) {
+        let plan = plan(&query, &facts, now());
+        for scan in &plan.scans {
+            prop_assert!(query.allows(scan.target.backend()));
+            match &scan.target {
+                ScanTarget::EventHistory { account, .. } => {
+                    prop_assert!(scan.range.start() >= plan.horizon);
+                    prop_assert_eq!(&scan.categories, &BTreeSet::from([EventCategory::Management]));
+                    let known = facts.accounts.iter().find(|a| a.id == *account);
+                    prop_assert!(known.is_some_and(|known| known.event_history));
+                }
+                ScanTarget::Athena { archive, accounts, regions } => {
+                    prop_assert!(archive.table.is_ok());
+                    prop_assert!(scan.range.start() >= archive.first_time);
+                    prop_assert!(scan.categories.is_subset(&archive.categories));
+                    prop_assert!(archive.accounts.as_ref().is_none_or(|a| accounts.is_subset(a)));
+                    let regions = regions.as_ref().expect("always named");
+                    prop_assert!(archive.regions.as_ref().is_none_or(|r| regions.is_subset(r)));
+                    // What the archive may not hold yet is not taken for settled.
+                    let delay = facts.routing.archive_delay.as_secs();
+                    prop_assert!(scan.range.end() <= ago(0).plus(-delay) || plan.settled_until <= ago(0).plus(-delay));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn plans_are_ordered_numbered_and_deterministic(query in some_query(), mut facts in some_facts()) {
+        let plan_1 = plan(&query, &facts, now());
+        prop_assert!(plan_1.scans.is_sorted_by_key(|scan| std::cmp::Reverse(scan.range.end())));
+        prop_assert!((0..).zip(&plan_1.scans).all(|(number, scan)| scan.id.0 == number));
+        facts.accounts.reverse();
+        prop_assert_eq!(plan_1, plan(&query, &facts, now()));
+    }
+
+    #[test]
+    fn slices_double_and_tile(
+        (start, length) in (-1_000_000_000..2_000_000_000_i64, 1..400_000_000_i64),
+        first in 0..10_000_000_i64,
+    ) {
+        let start = EventTime::from_second(start).unwrap();
+        let range = TimeRange::new(start, start.plus(length)).unwrap();
+        let slices = crate::plan::slices::slices(range, SignedDuration::from_secs(first));
+        let mut end = range.end();
+        let mut expected = first.max(1);
+        for (number, slice) in slices.iter().enumerate() {
+            prop_assert_eq!(slice.end(), end);
+            let oldest = number + 1 == slices.len();
+            let length = slice.duration().as_secs();
+            prop_assert!(length == expected || (oldest && length < expected));
+            end = slice.start();
+            expected *= 2;
+        }
+        prop_assert_eq!(end, range.start());
+    }
+
+    /// The two streams of a resumed search plan the whole between them, under one horizon.
+    #[test]
+    fn resuming_only_cuts(query in some_query(), facts in some_facts()) {
+        let resumed = plan(&query, &facts, now());
+        let Some(left) = left(&query) else {
+            prop_assert!(resumed.scans.is_empty() && resumed.gaps.is_empty());
+            return Ok(());
+        };
+        let mut whole = query.clone();
+        if let Some(resume) = &mut whole.resume {
+            resume.position = None;
+        }
+        let whole = plan(&whole, &facts, now());
+        prop_assert_eq!(resumed.horizon, whole.horizon);
+        prop_assert_eq!(resumed.range, left);
+        let within = |plan: &QueryPlan| -> BTreeSet<(String, EventTime, EventTime)> {
+            let scans = plan.scans.iter().filter(|s| s.target.backend() == BackendKind::EventHistory);
+            let cut = scans.filter_map(|scan| {
+                let range = scan.range.intersect(left)?;
+                Some((format!("{:?}", scan.target), range.start(), range.end()))
+            });
+            cut.collect()
+        };
+        prop_assert_eq!(within(&resumed), within(&whole));
+        prop_assert!(resumed.scans.iter().all(|scan| scan.range.intersect(left) == Some(scan.range)));
+    }
+}

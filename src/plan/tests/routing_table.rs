@@ -1,0 +1,527 @@
+use super::*;
+use crate::plan::{
+    EventPart, Gap, LookupAttribute, QueryPlan, Reason, ReasonCode, ScanTarget, plan,
+};
+use crate::query::{BackendKind, EventId, EventKey, ResumePoint};
+
+/// What a plan reads and does not, in words: hours before now, newest first.
+fn told(plan: &QueryPlan) -> Vec<String> {
+    let hours = |range: TimeRange| {
+        let before = |time: EventTime| {
+            let seconds = EventTime::floor(now()).second() - time.second();
+            assert_eq!(seconds % 3600, 0, "{range}");
+            seconds / 3600
+        };
+        format!("[-{}, -{})", before(range.start()), before(range.end()))
+    };
+    let categories = |categories: &BTreeSet<EventCategory>| {
+        let names: Vec<&str> = categories.iter().map(|c| c.as_str()).collect();
+        names.join("+")
+    };
+    let numbers = |accounts: &BTreeSet<AccountId>| {
+        let numbers: Vec<String> = accounts.iter().map(|a| a.as_u64().to_string()).collect();
+        numbers.join("+")
+    };
+    let scans = plan.scans.iter().map(|scan| {
+        let what = match &scan.target {
+            ScanTarget::EventHistory {
+                account, attribute, ..
+            } => {
+                let by = attribute
+                    .as_ref()
+                    .map_or("everything".to_owned(), ToString::to_string);
+                format!("history {} {by}", account.as_u64())
+            }
+            ScanTarget::Athena {
+                archive, accounts, ..
+            } => {
+                format!("{} {}", archive.name, numbers(accounts))
+            }
+        };
+        format!(
+            "{} {what} {}",
+            hours(scan.range),
+            categories(&scan.categories)
+        )
+    });
+    let gaps = plan.gaps.iter().map(|gap| {
+        let EventPart {
+            categories: of,
+            read_only,
+            event_sources,
+        } = &gap.events;
+        let kind = match read_only {
+            None => "",
+            Some(true) => " reads",
+            Some(false) => " writes",
+        };
+        let services: Vec<&str> = event_sources.iter().flatten().map(String::as_str).collect();
+        let services = services.iter().map(|service| format!(" of {service}"));
+        format!(
+            "{} nobody {} {}{kind}{}: {:?}",
+            hours(gap.range),
+            gap.account.as_u64(),
+            categories(of),
+            services.collect::<String>(),
+            gap.reason.code
+        )
+    });
+    scans.chain(gaps).collect()
+}
+
+fn one_account() -> Facts {
+    let mut facts = facts();
+    facts.accounts.truncate(1);
+    facts
+}
+
+#[test]
+fn inside_the_horizon_event_history_answers_and_an_archive_is_not_asked() {
+    let facts = with(facts(), archive("trail"));
+    let plan = plan(&ask(user("alice"), 24, 0), &facts, now());
+    assert_eq!(
+        told(&plan),
+        [
+            "[-24, -0) history 1 Username=alice Management",
+            "[-24, -0) history 2 Username=alice Management",
+        ]
+    );
+}
+
+#[test]
+fn without_an_archive_what_is_older_is_a_gap() {
+    let plan = plan(&ask(user("alice"), HORIZON + 24, 0), &one_account(), now());
+    assert_eq!(
+        told(&plan),
+        [
+            "[-2160, -0) history 1 Username=alice Management",
+            "[-2184, -2160) nobody 1 Management: BeyondHorizon",
+        ]
+    );
+}
+
+#[test]
+fn an_archive_answers_what_is_older_for_all_accounts_at_once_with_the_seam_an_hour_inside() {
+    let facts = with(facts(), archive("trail"));
+    let plan = plan(&ask(user("alice"), HORIZON + 50, 0), &facts, now());
+    assert_eq!(
+        told(&plan),
+        [
+            "[-2159, -0) history 1 Username=alice Management",
+            "[-2159, -0) history 2 Username=alice Management",
+            "[-2183, -2159) trail 1+2 Management",
+            "[-2210, -2183) trail 1+2 Management",
+        ]
+    );
+}
+
+#[test]
+fn slices_double_towards_the_past() {
+    let mut facts = with(one_account(), archive("trail"));
+    facts.accounts[0].event_history = false;
+    let plan = plan(&ask(user("alice"), 24 * 10, 0), &facts, now());
+    assert_eq!(
+        told(&plan),
+        [
+            "[-24, -0) trail 1 Management",
+            "[-72, -24) trail 1 Management",
+            "[-168, -72) trail 1 Management",
+            "[-240, -168) trail 1 Management",
+        ]
+    );
+    let ids: Vec<u32> = plan.scans.iter().map(|scan| scan.id.0).collect();
+    assert_eq!(ids, [0, 1, 2, 3]);
+    // The archive was asked for what it may not hold yet.
+    assert_eq!(plan.settled_until, ago(1));
+}
+
+#[test]
+fn a_role_goes_to_the_archive_for_all_that_was_delivered() {
+    let query = ask(role("Admin"), 24, 0);
+    assert_eq!(
+        told(&plan(&query, &with(one_account(), archive("trail")), now())),
+        [
+            "[-1, -0) history 1 everything Management",
+            "[-24, -1) trail 1 Management",
+        ]
+    );
+    assert_eq!(
+        told(&plan(&query, &one_account(), now())),
+        ["[-24, -0) history 1 everything Management"],
+        "without an archive, event history reads whole"
+    );
+}
+
+#[test]
+fn a_role_reads_history_where_the_archive_began_later_or_holds_a_part_only() {
+    let mut young = archive("young");
+    young.first_time = ago(10);
+    let query = ask(role("Admin"), HORIZON + 1, 0);
+    assert_eq!(
+        told(&plan(&query, &with(one_account(), young), now())),
+        [
+            "[-1, -0) history 1 everything Management",
+            "[-10, -1) young 1 Management",
+            "[-2160, -10) history 1 everything Management",
+            "[-2161, -2160) nobody 1 Management: NotInArchive",
+        ]
+    );
+    let mut writes = archive("writes");
+    writes.reads = false;
+    assert_eq!(
+        told(&plan(&query, &with(one_account(), writes), now())),
+        [
+            "[-2160, -0) history 1 everything Management",
+            "[-2161, -2160) writes 1 Management",
+            "[-2161, -2160) nobody 1 Management reads: NotInArchive",
+        ]
+    );
+}
+
+#[test]
+fn several_identities_are_narrowed_only_by_an_attribute_that_they_share() {
+    let mut query = ask(user("alice"), 24, 0);
+    query
+        .identities
+        .push(Identity::SessionName("alice".parse().unwrap()));
+    let told_shared = told(&plan(&query, &one_account(), now()));
+    assert_eq!(
+        told_shared,
+        ["[-24, -0) history 1 Username=alice Management"]
+    );
+    query.identities.push(user("bob"));
+    let told_apart = told(&plan(&query, &one_account(), now()));
+    assert_eq!(told_apart, ["[-24, -0) history 1 everything Management"]);
+}
+
+#[test]
+fn each_identity_has_its_attribute() {
+    let attribute = |identity: Identity, names: &[&str], sources: &[&str]| {
+        let mut query = ask(identity, 24, 0);
+        query.filter.event_names = names.iter().map(ToString::to_string).collect();
+        query.filter.event_sources = sources.iter().map(ToString::to_string).collect();
+        match &plan(&query, &one_account(), now()).scans[..] {
+            [scan] => match &scan.target {
+                ScanTarget::EventHistory { attribute, .. } => attribute.clone(),
+                ScanTarget::Athena { .. } => panic!("no archive is configured"),
+            },
+            scans => panic!("{scans:?}"),
+        }
+    };
+    let arn = |arn: &str| Identity::Arn(arn.parse().unwrap());
+    let username = |name: &str| Some(LookupAttribute::Username(name.into()));
+    assert_eq!(
+        attribute(user("alice"), &["RunInstances"], &[]),
+        username("alice")
+    );
+    assert_eq!(
+        attribute(arn("arn:aws:iam::111122223333:user/a/alice"), &[], &[]),
+        username("alice")
+    );
+    let session = Identity::RoleSession {
+        role_name: "Admin".parse().unwrap(),
+        session_name: "alice".parse().unwrap(),
+    };
+    assert_eq!(attribute(session, &[], &[]), username("alice"));
+    let assumed = arn("arn:aws:sts::111122223333:assumed-role/Admin/alice");
+    assert_eq!(attribute(assumed, &[], &[]), username("alice"));
+    assert_eq!(attribute(Identity::Root, &[], &[]), username("root"));
+    assert_eq!(
+        attribute(arn("arn:aws:iam::111122223333:root"), &[], &[]),
+        username("root")
+    );
+    let key = Identity::AccessKeyId("AKIAIOSFODNN7EXAMPLE".parse().unwrap());
+    assert_eq!(
+        attribute(key, &[], &[]),
+        Some(LookupAttribute::AccessKeyId("AKIAIOSFODNN7EXAMPLE".into()))
+    );
+    let admin = || arn("arn:aws:iam::111122223333:role/Admin");
+    let source = "iam.amazonaws.com";
+    assert_eq!(attribute(admin(), &[], &[]), None);
+    assert_eq!(attribute(admin(), &["A", "B"], &["a", "b"]), None);
+    assert_eq!(
+        attribute(admin(), &["CreateUser"], &[source]),
+        Some(LookupAttribute::EventName("CreateUser".into()))
+    );
+    assert_eq!(
+        attribute(admin(), &["A", "B"], &[source]),
+        Some(LookupAttribute::EventSource(source.into()))
+    );
+}
+
+#[test]
+fn data_events_come_from_an_archive_that_holds_them_or_from_nowhere() {
+    let mut query = ask(user("alice"), 24, 0);
+    query.filter.categories = vec![EventCategory::Management, EventCategory::Data];
+    assert_eq!(
+        told(&plan(&query, &one_account(), now())),
+        [
+            "[-24, -0) history 1 Username=alice Management",
+            "[-24, -0) nobody 1 Data: NoBackend",
+        ]
+    );
+    assert_eq!(
+        told(&plan(&query, &with(one_account(), archive("trail")), now())),
+        [
+            "[-24, -0) history 1 Username=alice Management",
+            "[-24, -0) nobody 1 Data: NotInArchive",
+        ]
+    );
+    let mut both = archive("both");
+    both.categories.insert(EventCategory::Data);
+    assert_eq!(
+        told(&plan(&query, &with(one_account(), both), now())),
+        [
+            "[-1, -0) history 1 Username=alice Management",
+            "[-1, -0) both 1 Data",
+            "[-24, -1) both 1 Management+Data",
+        ],
+        "the archive reads these seconds anyway"
+    );
+    let mut data = archive("data");
+    data.categories = BTreeSet::from([EventCategory::Data]);
+    assert_eq!(
+        told(&plan(&query, &with(one_account(), data), now())),
+        [
+            "[-24, -0) history 1 Username=alice Management",
+            "[-24, -0) data 1 Data",
+        ]
+    );
+}
+
+#[test]
+fn an_archive_is_believed_only_as_far_as_it_declares() {
+    let mut part = archive("part");
+    part.writes = false;
+    part.excluded_event_sources = BTreeSet::from(["kms.amazonaws.com".to_owned()]);
+    let facts = with(one_account(), part);
+    let mut query = ask(user("alice"), HORIZON + 24, HORIZON);
+    assert_eq!(
+        told(&plan(&query, &facts, now())),
+        [
+            "[-2184, -2160) part 1 Management",
+            "[-2184, -2160) nobody 1 Management writes: NotInArchive",
+            "[-2184, -2160) nobody 1 Management reads of kms.amazonaws.com: NotInArchive",
+        ]
+    );
+    query.filter.event_sources = vec!["iam.amazonaws.com".into()];
+    assert_eq!(
+        told(&plan(&query, &facts, now())),
+        [
+            "[-2184, -2160) part 1 Management",
+            "[-2184, -2160) nobody 1 Management writes: NotInArchive",
+        ]
+    );
+    query.filter.event_sources = vec!["kms.amazonaws.com".into()];
+    assert_eq!(
+        told(&plan(&query, &facts, now())),
+        ["[-2184, -2160) nobody 1 Management: NotInArchive"]
+    );
+}
+
+#[test]
+fn accounts_regions_and_first_days_that_no_archive_holds_are_gaps() {
+    let mut trail = archive("trail");
+    trail.accounts = Some(BTreeSet::from([account(1)]));
+    trail.first_time = ago(HORIZON + 10);
+    let query = ask(user("alice"), HORIZON + 24, HORIZON);
+    assert_eq!(
+        told(&plan(&query, &with(facts(), trail), now())),
+        [
+            "[-2170, -2160) trail 1 Management",
+            "[-2184, -2160) nobody 2 Management: BeyondHorizon",
+            "[-2184, -2170) nobody 1 Management: NotInArchive",
+        ]
+    );
+    let mut elsewhere = archive("elsewhere");
+    elsewhere.regions = Some(BTreeSet::from([region("us-east-1")]));
+    let plan = plan(&query, &with(one_account(), elsewhere), now());
+    assert_eq!(
+        told(&plan),
+        ["[-2184, -2160) nobody 1 Management: NotInArchive"]
+    );
+    assert!(plan.gaps[0].reason.message.contains("eu-west-1"));
+}
+
+#[test]
+fn of_several_archives_the_first_that_holds_everything_serves() {
+    let mut partial = archive("partial");
+    partial.reads = false;
+    let mut young = archive("young");
+    young.first_time = ago(HORIZON + 10);
+    let mut facts = with(one_account(), partial);
+    facts = with(with(facts, young), archive("whole"));
+    let query = ask(user("alice"), HORIZON + 20, HORIZON);
+    assert_eq!(
+        told(&plan(&query, &facts, now())),
+        [
+            "[-2170, -2160) young 1 Management",
+            "[-2180, -2170) whole 1 Management",
+        ]
+    );
+}
+
+#[test]
+fn a_table_that_cannot_answer_is_not_asked() {
+    let query = ask(user("alice"), HORIZON + 24, HORIZON);
+    let mut unusable = archive("unusable");
+    unusable.table = Err(Reason::new(ReasonCode::AccessDenied, "no"));
+    let facts = with(one_account(), unusable);
+    assert_eq!(
+        told(&plan(&query, &facts, now())),
+        ["[-2184, -2160) nobody 1 Management: AccessDenied"]
+    );
+    let mut table = documented_table();
+    table.columns.remove("useridentity.username");
+    let mut poor = archive("poor");
+    poor.table = Ok(Arc::new(table));
+    let facts = with(one_account(), poor);
+    let refused = plan(&query, &facts, now());
+    assert_eq!(
+        told(&refused),
+        ["[-2184, -2160) nobody 1 Management: ArchiveUnusable"]
+    );
+    assert!(
+        refused.gaps[0]
+            .reason
+            .message
+            .contains("useridentity.username")
+    );
+    let by_role = ask(role("Admin"), HORIZON + 24, HORIZON);
+    assert_eq!(
+        plan(&by_role, &facts, now()).gaps,
+        [],
+        "a role needs other columns"
+    );
+}
+
+#[test]
+fn backends_restrict_routing_and_what_they_leave_out_is_a_gap() {
+    let facts = with(one_account(), archive("trail"));
+    let mut query = ask(user("alice"), HORIZON + 24, 0);
+    query.backends = vec![BackendKind::EventHistory];
+    assert_eq!(
+        told(&plan(&query, &facts, now())),
+        [
+            "[-2160, -0) history 1 Username=alice Management",
+            "[-2184, -2160) nobody 1 Management: BackendExcluded",
+        ]
+    );
+    query.range = TimeRange::new(ago(24), ago(0)).unwrap();
+    query.backends = vec![BackendKind::Athena];
+    assert_eq!(
+        told(&plan(&query, &facts, now())),
+        ["[-24, -0) trail 1 Management"]
+    );
+    assert_eq!(
+        told(&plan(&query, &one_account(), now())),
+        ["[-24, -0) nobody 1 Management: BackendExcluded"]
+    );
+    query.backends = vec![BackendKind::Logs];
+    assert_eq!(
+        told(&plan(&query, &facts, now())),
+        ["[-24, -0) nobody 1 Management: BackendExcluded"]
+    );
+}
+
+#[test]
+fn an_account_without_event_history_is_left_to_the_archive() {
+    let mut facts = facts();
+    facts.accounts[1].event_history = false;
+    let query = ask(role("Admin"), 24, 0);
+    assert_eq!(
+        told(&plan(&query, &facts, now())),
+        [
+            "[-24, -0) history 1 everything Management",
+            "[-24, -0) nobody 2 Management: NoBackend",
+        ]
+    );
+    assert_eq!(
+        told(&plan(&query, &with(facts, archive("trail")), now())),
+        [
+            "[-1, -0) history 1 everything Management",
+            "[-1, -0) trail 2 Management",
+            "[-24, -1) trail 1+2 Management",
+        ]
+    );
+}
+
+#[test]
+fn an_archive_is_asked_for_the_configured_regions_one_query_for_each_set_of_them() {
+    let mut facts = with(facts(), archive("trail"));
+    facts.accounts[1].regions.push(region("us-east-1"));
+    let mut third = facts.accounts[0].clone();
+    third.id = account(3);
+    facts.accounts.push(third);
+    let targets = |query: &EventQuery| -> Vec<(Vec<u64>, Vec<String>)> {
+        let plan = plan(query, &facts, now());
+        let target = |scan: &crate::plan::Scan| match &scan.target {
+            ScanTarget::Athena {
+                accounts, regions, ..
+            } => (
+                accounts.iter().map(|a| a.as_u64()).collect(),
+                regions.iter().flatten().map(ToString::to_string).collect(),
+            ),
+            ScanTarget::EventHistory { .. } => panic!("before the horizon"),
+        };
+        plan.scans.iter().map(target).collect()
+    };
+    let mut query = ask(user("alice"), HORIZON + 24, HORIZON);
+    let (ireland, virginia) = ("eu-west-1".to_owned(), "us-east-1".to_owned());
+    assert_eq!(
+        targets(&query),
+        [
+            (vec![1, 3], vec![ireland.clone()]),
+            (vec![2], vec![ireland, virginia.clone()]),
+        ]
+    );
+    query.regions = vec![region("us-east-1"), region("us-east-1")];
+    assert_eq!(targets(&query), [(vec![1, 2, 3], vec![virginia])]);
+}
+
+#[test]
+fn what_cannot_be_placed_in_the_federation_is_a_gap() {
+    let mut facts = one_account();
+    facts.accounts[0].regions.clear();
+    let mut query = ask(user("alice"), 24, 0);
+    query.account_ids = vec![account(1), account(9)];
+    let plan = plan(&query, &facts, now());
+    assert_eq!(
+        told(&plan),
+        [
+            "[-24, -0) nobody 1 Management: NoBackend",
+            "[-24, -0) nobody 9 Management: NoBackend",
+        ]
+    );
+    assert_eq!(plan.accounts, [account(1)]);
+}
+
+#[test]
+fn gaps_of_regions_with_the_same_reason_stand_together() {
+    let mut query = ask(user("alice"), HORIZON + 24, HORIZON);
+    query.regions = vec![region("us-east-1"), region("eu-west-1")];
+    query.filter.categories = vec![EventCategory::Data, EventCategory::Management];
+    let gaps: Vec<Gap> = plan(&query, &one_account(), now()).gaps;
+    assert_eq!(gaps.len(), 2, "{gaps:?}");
+    assert!(gaps.iter().all(|gap| gap.regions.len() == 2));
+}
+
+#[test]
+fn resuming_plans_what_is_left_under_the_first_streams_horizon() {
+    let position = EventKey {
+        time: ago(5),
+        account: account(1),
+        id: EventId::Recorded("e".into()),
+    };
+    let mut query = ask(user("alice"), HORIZON + 24, 0);
+    query.resume = Some(ResumePoint {
+        position: Some(position),
+        horizon: ago(HORIZON + 2),
+        scope_digest: [0; 16],
+    });
+    let left = TimeRange::new(ago(HORIZON + 24), ago(5).plus(1)).unwrap();
+    let plan = plan(&query, &one_account(), now());
+    assert_eq!((plan.range, plan.horizon), (left, ago(HORIZON + 2)));
+    assert_eq!(Some(plan.scans[0].range), left.from(ago(HORIZON + 2)));
+    assert_eq!(Some(plan.gaps[0].range), left.before(ago(HORIZON + 2)));
+}
