@@ -20,6 +20,7 @@
 //! | [`federation`] | account inventory, sessions, pacing | knowing what a search is |
 //! | [`backend`] | reading one scan from AWS | merging, retrying elsewhere |
 //! | [`grpc`] | the wire: proto ⇄ domain, status codes | deciding anything about AWS |
+//! | [`assembly`] | the one place where the parts are put together | deciding anything |
 //! | [`cli`] | one file per subcommand | |
 //! | [`sandbox`] | an AWS look-alike on loopback | being part of a production build |
 //!
@@ -27,6 +28,7 @@
 //! `grpc` and `cli` name tonic and the generated types.
 #![forbid(unsafe_code)]
 
+pub mod assembly;
 pub mod backend;
 pub mod cli;
 pub mod clock;
