@@ -5,22 +5,19 @@
 
 mod assume_role;
 pub mod aws_error;
+mod hub;
 mod key_owner;
 pub mod pacing;
 pub mod session;
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use aws_config::SdkConfig;
 use aws_config::identity::IdentityCache;
-use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_types::app_name::AppName;
 use futures::FutureExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -29,9 +26,12 @@ use crate::plan::facts::AccountFacts;
 use crate::plan::{Reason, ReasonCode};
 use crate::query::{AccessKeyId, AccountId, Region};
 use assume_role::Assumer;
+use hub::{hub_config, in_region, session_name};
 use key_owner::KeyOwners;
 use pacing::Pacing;
 use session::{Session, SessionCredentials};
+
+pub use hub::HubCredentials;
 
 /// The federation: accounts, and sessions in them.
 #[derive(Debug)]
@@ -55,22 +55,6 @@ pub struct SessionConfig {
     /// When the session in use ends; `None` for the hub's own credentials, whose end is not known
     /// here. What cannot be renewed on the way (a query that runs in AWS) must end before.
     pub expires_at: Option<Instant>,
-}
-
-/// An access key for the hub that is not in the SDK's default chain.
-pub struct HubCredentials {
-    /// The key's id.
-    pub access_key_id: String,
-    /// The key's secret.
-    pub secret_access_key: String,
-}
-
-impl fmt::Debug for HubCredentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HubCredentials")
-            .field("access_key_id", &self.access_key_id)
-            .finish_non_exhaustive()
-    }
 }
 
 impl Federation {
@@ -240,38 +224,6 @@ impl Federation {
     }
 }
 
-/// What all SDK clients of the process share: one HTTP client, the name in the user agent, and
-/// timeouts, which the SDK does not have by itself.
-fn hub_config(config: &Config) -> ConfigLoader {
-    let stall = config.limits.scan_stall_timeout;
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(stall.min(Duration::from_secs(5)))
-        .operation_attempt_timeout(stall / 2)
-        .operation_timeout(stall)
-        .build();
-    let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .region(aws_config::Region::new(
-            config.hub.region.as_str().to_owned(),
-        ))
-        .app_name(AppName::new("identity-trail").expect("only letters and a hyphen"))
-        .identity_cache(IdentityCache::lazy().build())
-        .retry_config(RetryConfig::standard())
-        .timeout_config(timeouts);
-    if let Some(url) = &config.hub.endpoint_url {
-        loader = loader.endpoint_url(url);
-    }
-    if let Some(profile) = &config.hub.profile {
-        loader = loader.profile_name(profile);
-    }
-    loader
-}
-
-fn in_region(config: &SdkConfig, region: &Region) -> aws_types::sdk_config::Builder {
-    config
-        .to_builder()
-        .region(aws_config::Region::new(region.as_str().to_owned()))
-}
-
 fn role_session(assumer: &Assumer, access: &Access) -> Option<Session> {
     let Access::Role { arn, external_id } = access else {
         return None;
@@ -307,39 +259,8 @@ fn account_facts(config: &Config) -> Vec<AccountFacts> {
     accounts
 }
 
-/// `identity-trail-HOST`, so that the accounts' own logs tell which instance read them.
-fn session_name(host: Option<&str>) -> String {
-    let allowed = |c: &char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(*c);
-    let host: String = host
-        .unwrap_or_default()
-        .chars()
-        .filter(allowed)
-        .take(49)
-        .collect();
-    if host.is_empty() {
-        "identity-trail".into()
-    } else {
-        format!("identity-trail-{host}")
-    }
-}
-
 fn permits(limit: u64) -> usize {
     usize::try_from(limit)
         .unwrap_or(Semaphore::MAX_PERMITS)
         .min(Semaphore::MAX_PERMITS)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::query::SessionName;
-
-    #[test]
-    fn the_session_name_is_one_that_sts_accepts() {
-        for host in [None, Some(""), Some("pod-7f/ä b"), Some(&*"x".repeat(300))] {
-            let name = session_name(host);
-            assert!(name.parse::<SessionName>().is_ok(), "{name}");
-            assert!(name.starts_with("identity-trail"), "{name}");
-        }
-    }
 }

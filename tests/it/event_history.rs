@@ -18,21 +18,22 @@ use serde_json::Value;
 
 use crate::sandbox::{HUB, OTHER, REGION, config, record};
 
-const NOW: &str = "2026-11-01T00:00:00Z";
+pub const NOW: &str = "2026-11-01T00:00:00Z";
 
 /// A service's federation beside a sandbox, and its event history.
-struct World {
-    sandbox: Sandbox,
-    federation: Arc<Federation>,
+pub struct World {
+    pub sandbox: Sandbox,
+    pub federation: Arc<Federation>,
     backend: EventHistory,
 }
 
 impl World {
-    async fn start(sandbox: SandboxConfig) -> Self {
-        Self::start_with(sandbox, "30s").await
+    pub async fn start(sandbox: SandboxConfig) -> Self {
+        Self::start_with(sandbox, "30s", "off").await
     }
 
-    async fn start_with(sandbox: SandboxConfig, stall_timeout: &str) -> Self {
+    /// With `limits.scan_stall_timeout` and `event_history.requests_per_second` set.
+    pub async fn start_with(sandbox: SandboxConfig, stall_timeout: &str, rate: &str) -> Self {
         let sandbox = Sandbox::start(sandbox).await.unwrap();
         let yaml = format!(
             "hub:
@@ -44,7 +45,7 @@ accounts:
     - {{id: \"{HUB}\", name: hub, credentials: hub}}
     - {{id: \"{OTHER}\", name: other}}
 regions: [{REGION}]
-event_history: {{requests_per_second: off}}
+event_history: {{requests_per_second: {rate}}}
 limits: {{scan_stall_timeout: {stall_timeout}}}
 ",
             sandbox.endpoint(),
@@ -66,7 +67,7 @@ limits: {{scan_stall_timeout: {stall_timeout}}}
         }
     }
 
-    fn open(&self, region: &str, range: TimeRange, user: Option<&str>) -> Box<dyn ScanReader> {
+    pub fn open(&self, region: &str, range: TimeRange, user: Option<&str>) -> Box<dyn ScanReader> {
         self.backend
             .open(&scan(region, range, user), &search(range))
     }
@@ -88,12 +89,12 @@ fn range(start: &str, end: &str) -> TimeRange {
     TimeRange::new(time(start), time(end)).unwrap()
 }
 
-fn october() -> TimeRange {
+pub fn october() -> TimeRange {
     range("2026-10-01T00:00:00Z", "2026-11-01T00:00:00Z")
 }
 
 /// `count` events of alice and bob, six in each second: pages end within seconds.
-fn records(count: u32) -> Vec<Value> {
+pub fn records(count: u32) -> Vec<Value> {
     (0..count)
         .map(|number| {
             let second = number / 6;
@@ -109,14 +110,14 @@ fn records(count: u32) -> Vec<Value> {
 }
 
 /// What a scan brought, and how it ended.
-struct Drained {
-    events: Vec<Event>,
-    pages: Vec<Page>,
-    error: Option<ScanError>,
+pub struct Drained {
+    pub events: Vec<Event>,
+    pub pages: Vec<Page>,
+    pub error: Option<ScanError>,
 }
 
 /// Reads to the end, and holds every page against the bounds before it.
-async fn drain(mut reader: Box<dyn ScanReader>) -> Drained {
+pub async fn drain(mut reader: Box<dyn ScanReader>) -> Drained {
     let mut drained = Drained {
         events: Vec::new(),
         pages: Vec::new(),
@@ -343,7 +344,7 @@ async fn a_scan_outlives_its_sessions() {
 async fn a_region_that_does_not_answer_ends_its_own_scan_only() {
     let mut sandbox = config(&records(10), NOW);
     sandbox.faults.dead_regions.insert("eu-south-1".into());
-    let world = World::start_with(sandbox, "2s").await;
+    let world = World::start_with(sandbox, "2s", "off").await;
     let dead = drain(world.open("eu-south-1", october(), None)).await;
     assert_eq!(dead.error.unwrap().reason.code, ReasonCode::Unresponsive);
     let alive = drain(world.open(REGION, october(), None)).await;

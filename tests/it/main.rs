@@ -2,6 +2,7 @@
 #![cfg(feature = "sandbox")]
 
 mod event_history;
+mod federation;
 mod records;
 mod sandbox;
 mod sandbox_athena;

@@ -103,7 +103,9 @@ impl Shared {
             return Ok(client);
         }
         let config = self.federation.sdk_config(account, region).await?;
-        let timeouts = TimeoutConfig::builder()
+        let timeouts = config.timeout_config().map(TimeoutConfig::to_builder);
+        let timeouts = timeouts
+            .unwrap_or_default()
             .operation_timeout(self.stall_timeout)
             .operation_attempt_timeout(self.stall_timeout)
             .build();
