@@ -16,8 +16,13 @@ mod query;
 mod results;
 mod service;
 pub mod table;
+pub mod trino;
 
 pub use self::datafusion::DataFusionEngine;
 pub use faults::{AthenaFaults, Queries, QueryFailure};
 pub use files::{BUCKET, TableFile, TableFiles};
 pub use service::{AthenaConfig, AthenaService, AthenaStats, WorkGroup};
+pub use trino::{TrinoConfig, TrinoEngine, TrinoStartError};
+
+#[cfg(test)]
+mod tests;

@@ -154,6 +154,10 @@ impl Query {
         let mut result = engine
             .run(statement, database.as_deref(), &self.running)
             .await;
+        if self.running.over_cutoff() {
+            // The engine may have been done before it noticed.
+            result = Err(EngineError::Cancelled);
+        }
         if let Some(time) = faults.minimum_run_time {
             tokio::select! {
                 biased;

@@ -148,11 +148,13 @@ struct GetQueryResults {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
 struct GetTableMetadata {
-    catalog_name: String,
-    database_name: String,
-    table_name: String,
+    #[serde(rename = "CatalogName")]
+    catalog: String,
+    #[serde(rename = "DatabaseName")]
+    database: String,
+    #[serde(rename = "TableName")]
+    table: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -382,15 +384,15 @@ impl AthenaService {
 
     fn table(&self, request: &GetTableMetadata) -> Result<Value, AwsError> {
         let GetTableMetadata {
-            catalog_name,
-            database_name,
-            table_name,
+            catalog,
+            database,
+            table: name,
         } = request;
-        check_catalog(catalog_name)?;
-        let table = metadata::find(database_name, table_name).ok_or_else(|| {
+        check_catalog(catalog)?;
+        let table = metadata::find(database, name).ok_or_else(|| {
             AwsError::new(
                 "MetadataException",
-                format!("EntityNotFoundException: Table {database_name}.{table_name} not found."),
+                format!("EntityNotFoundException: Table {database}.{name} not found."),
             )
         })?;
         Ok(json!({"TableMetadata": metadata::describe(table, &self.files)}))

@@ -384,9 +384,8 @@ fn rewrite(expr: &mut Expr) -> Result<()> {
             special: true,
             ..
         } => {
-            // Trino counts a negative start from the end.
             require(
-                is_number(from),
+                is_position(from),
                 "a substring that does not start at a number",
             )?;
             rewrite(expr)?;
@@ -472,7 +471,7 @@ fn rewrite_function(expr: &mut Expr) -> Result<()> {
             Ok(())
         }
         "substr" => require(
-            values.get(1).is_some_and(|from| is_number(from)),
+            values.get(1).is_some_and(|from| is_position(from)),
             "a substring that does not start at a number",
         ),
         name => require(
@@ -526,7 +525,12 @@ fn null() -> Expr {
 }
 
 fn is_number(expr: &Expr) -> bool {
-    matches!(expr, Expr::Value(value) if matches!(&value.value, Value::Number(digits, _) if digits.bytes().all(|byte| byte.is_ascii_digit()) && digits != "0"))
+    matches!(expr, Expr::Value(value) if matches!(&value.value, Value::Number(digits, _) if digits.bytes().all(|byte| byte.is_ascii_digit())))
+}
+
+/// Trino counts positions from 1, from the end if they are negative, and has none at 0.
+fn is_position(expr: &Expr) -> bool {
+    is_number(expr) && expr.to_string().bytes().any(|byte| byte != b'0')
 }
 
 /// A call of one of the engine's own functions.

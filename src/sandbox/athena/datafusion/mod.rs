@@ -116,10 +116,13 @@ impl Engine for DataFusionEngine {
             });
             let columns = columns.collect();
             let context = SessionContext::new_with_state(state);
-            let frame = context.execute_logical_plan(plan).await.map_err(failure)?;
-            let mut batches = frame.execute_stream().await.map_err(failure)?;
+            let frame = context
+                .execute_logical_plan(plan)
+                .await
+                .map_err(|e| failure(&e))?;
+            let mut batches = frame.execute_stream().await.map_err(|e| failure(&e))?;
             let mut rows = Vec::new();
-            while let Some(batch) = batches.try_next().await.map_err(failure)? {
+            while let Some(batch) = batches.try_next().await.map_err(|e| failure(&e))? {
                 render::rows(&batch, &mut rows).map_err(|e| internal(&e))?;
             }
             Ok(ResultSet { columns, rows })
@@ -133,7 +136,7 @@ impl Engine for DataFusionEngine {
 }
 
 /// What a plan or its execution says: the statement's fault where it carries Trino's error name.
-fn failure(error: DataFusionError) -> EngineError {
+fn failure(error: &DataFusionError) -> EngineError {
     let message = match error.find_root() {
         DataFusionError::Plan(message) | DataFusionError::Execution(message) => message.clone(),
         other => return internal(other),
@@ -144,7 +147,7 @@ fn failure(error: DataFusionError) -> EngineError {
     if named {
         EngineError::User(message)
     } else {
-        internal(&error)
+        internal(error)
     }
 }
 
