@@ -1,13 +1,89 @@
 //! The command line: one file per subcommand.
 
-#[cfg(feature = "sandbox")]
-pub mod sandbox;
-
 use std::process::ExitCode;
 
+use clap::{Parser, Subcommand};
+
+pub mod assembly;
+mod channel;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
 pub mod search;
+pub mod serve;
+
+/// What did this identity do, in all our AWS accounts, between these times?
+#[derive(Debug, Parser)]
+#[command(name = "identity-trail", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gRPC service
+    Serve(serve::ServeArgs),
+    /// Run an AWS look-alike on a loopback port
+    #[cfg(feature = "sandbox")]
+    Sandbox(sandbox::SandboxCommand),
+    /// Ask a running service, or AWS directly, what an identity did
+    Search(Box<search::SearchArgs>),
+}
+
+/// The exit status of bad usage, a bad configuration included; clap uses it too.
+const BAD_USAGE: u8 = 2;
 
 /// Parses the command line, runs the subcommand and turns its end into an exit status.
 pub fn run() -> ExitCode {
-    ExitCode::SUCCESS
+    let cli = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(dispatch(cli.command)),
+        Err(error) => {
+            eprintln!("identity-trail: cannot start: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn dispatch(command: Command) -> ExitCode {
+    match command {
+        Command::Serve(args) => serve::run(&args).await,
+        #[cfg(feature = "sandbox")]
+        Command::Sandbox(command) => match sandbox::run(command).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("identity-trail sandbox: {error}");
+                ExitCode::FAILURE
+            }
+        },
+        Command::Search(args) => ask(&args).await.into(),
+    }
+}
+
+/// Searches at a running service, or with the engine in this process.
+async fn ask(args: &search::SearchArgs) -> search::Ended {
+    let opened = match &args.config {
+        None => channel::to_service(&args.endpoint).await,
+        Some(file) => channel::to_own_engine(file).await,
+    };
+    match opened {
+        Ok(channel::Opened { channel, own }) => {
+            let ended = search::run(args, channel).await;
+            if let Some(own) = own {
+                own.shut_down().await;
+            }
+            ended
+        }
+        Err(error) => {
+            eprintln!("identity-trail search: {error}");
+            if error.is_bad_usage() {
+                search::Ended::BadUsage
+            } else {
+                search::Ended::Failed
+            }
+        }
+    }
 }

@@ -206,6 +206,16 @@ impl Federation {
         Ok(())
     }
 
+    /// Whether the hub's own credentials are good: without them nothing can be read.
+    pub async fn check_hub(&self) -> Result<(), Reason> {
+        let call = aws_sdk_sts::Client::new(&self.hub).get_caller_identity();
+        let _permit = self.call_permit().await?;
+        call.send()
+            .await
+            .map_err(|error| aws_error::failure("check the hub's credentials", &error).reason)?;
+        Ok(())
+    }
+
     /// The queues that keep to the quota of `LookupEvents`.
     #[must_use]
     pub fn lookups(&self) -> &Pacing {

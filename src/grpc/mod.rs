@@ -1,7 +1,14 @@
 //! The wire: proto ⇄ domain, status codes, the tonic service and server.
 
+pub mod accounts;
 pub mod convert;
+pub mod readiness;
+pub mod server;
+pub mod service;
 pub mod status;
+
+pub use readiness::{Probe, ReadinessPace};
+pub use server::{Server, ServerError, ServerParts};
 
 /// The generated types and their descriptors: named here, in `grpc` and in `cli` only.
 #[allow(missing_docs, clippy::all, clippy::pedantic)]

@@ -88,6 +88,14 @@ pub fn draining() -> Status {
     Status::with_error_details(Code::Unavailable, message, details)
 }
 
+/// A defect of the service: its details are in the log, not on the wire.
+#[must_use]
+pub fn defect() -> Status {
+    let message =
+        "a defect of the service ended the search: what was sent so far is right, but not whole";
+    Status::with_error_details(Code::Internal, message, info("DEFECT", []))
+}
+
 /// The message tells a few of the findings; the details hold them all.
 fn told(code: Code, fields: &[FieldFinding], details: ErrorDetails) -> Status {
     const IN_MESSAGE: usize = 3;

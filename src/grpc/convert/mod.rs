@@ -20,7 +20,7 @@ use crate::grpc::pb;
 use crate::query::{BackendKind, EventCategory, EventTime, TimeRange};
 
 /// Wire counts are signed, as the API guides have them; no count comes near the limit.
-fn count(number: impl TryInto<i64>) -> i64 {
+pub(super) fn count(number: impl TryInto<i64>) -> i64 {
     number.try_into().unwrap_or(i64::MAX)
 }
 
@@ -34,7 +34,7 @@ fn timestamp(time: Timestamp) -> prost_types::Timestamp {
     }
 }
 
-fn event_time(time: EventTime) -> prost_types::Timestamp {
+pub(super) fn event_time(time: EventTime) -> prost_types::Timestamp {
     prost_types::Timestamp {
         seconds: time.second(),
         nanos: 0,

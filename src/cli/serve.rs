@@ -1,0 +1,145 @@
+//! `identity-trail serve`: the service, until a signal ends it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::BAD_USAGE;
+use super::assembly::Assembly;
+use crate::clock::Clock;
+use crate::config::{self, Config, ConfigError};
+use crate::federation::Federation;
+use crate::grpc::ServerError;
+use crate::telemetry::{self, TelemetryError};
+
+/// Flags of `serve`.
+#[derive(Debug, Clone, Args)]
+pub struct ServeArgs {
+    /// The configuration; identity-trail.example.yaml explains every key
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Listen on other addresses than loopback though there is neither TLS nor authentication:
+    /// whoever reaches the port reads every account's audit log
+    #[arg(long)]
+    pub insecure: bool,
+}
+
+/// How long running searches may take to write their summaries at the end.
+const DRAIN_GRACE: Duration = Duration::from_secs(15);
+/// How long Athena queries may take to be stopped after that.
+const STOP_GRACE: Duration = Duration::from_secs(10);
+
+/// Why the service does not run, or no longer.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Logging cannot be set up.
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
+    /// The address can be reached from elsewhere, and nothing protects it.
+    #[error(
+        "listen: {0} is not a loopback address, and there is neither TLS nor authentication: \
+         listen on 127.0.0.1, put something in front that has both, or pass --insecure"
+    )]
+    Unprotected(SocketAddr),
+    /// Signals cannot be listened for.
+    #[error("cannot listen for signals: {0}")]
+    Signals(#[from] std::io::Error),
+    /// The server does not start, or broke.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+}
+
+impl ServeError {
+    /// Whether it is for whoever wrote the command or the configuration to mend.
+    fn is_bad_usage(&self) -> bool {
+        match self {
+            Self::Config(_) | Self::Telemetry(_) | Self::Unprotected(_) => true,
+            Self::Signals(_) | Self::Server(_) => false,
+        }
+    }
+}
+
+/// Serves until SIGTERM or SIGINT; exit status 2 if it cannot for what it was told.
+pub async fn run(args: &ServeArgs) -> ExitCode {
+    match serve(args).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("identity-trail serve: {error}");
+            if error.is_bad_usage() {
+                ExitCode::from(BAD_USAGE)
+            } else {
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+/// Every setting is checked before a port is bound.
+async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
+    let config = config::load(&args.config)?;
+    check_exposure(&config, args.insecure)?;
+    telemetry::init(config.telemetry.log_format)?;
+    let mut signals = Signals::new()?;
+    let federation = Federation::connect(&config).await;
+    let assembly = Assembly::new(&config, federation, Clock::system());
+    let mut server = assembly.serve(config.listen).await?;
+    tracing::info!(
+        address = %server.local_addr(),
+        accounts = config.accounts.list.len(),
+        archives = config.archives.len(),
+        "serving"
+    );
+    tokio::select! {
+        () = signals.next() => tracing::info!("shutting down: running searches end with a summary"),
+        ended = server.ended() => ended?,
+    }
+    let shutdown = async {
+        let ended = server.shut_down(DRAIN_GRACE).await;
+        assembly.finish(STOP_GRACE).await;
+        ended
+    };
+    tokio::select! {
+        ended = shutdown => Ok(ended?),
+        () = signals.next() => {
+            tracing::warn!("a second signal: ending at once");
+            Ok(())
+        }
+    }
+}
+
+fn check_exposure(config: &Config, insecure: bool) -> Result<(), ServeError> {
+    if insecure || config.listen.ip().is_loopback() {
+        Ok(())
+    } else {
+        Err(ServeError::Unprotected(config.listen))
+    }
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! grpc.health.v1: SERVING once the hub's credentials have been seen to work.
+
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+use super::pb::identity_trail_service_server::SERVICE_NAME;
+use crate::plan::Reason;
+
+/// Tries whether the service can do its work at all: one call to AWS with its own credentials.
+pub type Probe = Box<dyn Fn() -> BoxFuture<'static, Result<(), Reason>> + Send + Sync>;
+
+/// How often readiness is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadinessPace {
+    /// After a probe that went well.
+    pub recheck: Duration,
+    /// After one that failed.
+    pub retry: Duration,
+    /// A probe without an answer for this long has failed.
+    pub timeout: Duration,
+    /// So many failures in a row make a service not ready that was: one lost packet does not.
+    pub failures: u32,
+}
+
+impl Default for ReadinessPace {
+    fn default() -> Self {
+        Self {
+            recheck: Duration::from_mins(1),
+            retry: Duration::from_secs(5),
+            timeout: Duration::from_secs(10),
+            failures: 3,
+        }
+    }
+}
+
+/// The names under which health is asked for: the whole server, and its one service.
+const NAMES: [&str; 2] = ["", SERVICE_NAME];
+
+/// A reporter that says NOT_SERVING under both names.
+pub(super) async fn not_ready() -> HealthReporter {
+    let health = HealthReporter::new();
+    report(&health, ServingStatus::NotServing).await;
+    health
+}
+
+/// Keeps the health service informed until `drain` is cancelled, then reports NOT_SERVING and ends
+/// the streams of those who watch.
+pub(super) async fn keep_informed(
+    mut health: HealthReporter,
+    probe: Probe,
+    pace: ReadinessPace,
+    drain: CancellationToken,
+) {
+    drain
+        .run_until_cancelled(watch(&health, &probe, pace))
+        .await;
+    report(&health, ServingStatus::NotServing).await;
+    for name in NAMES {
+        health.clear_service_status(name).await;
+    }
+}
+
+async fn watch(health: &HealthReporter, probe: &Probe, pace: ReadinessPace) {
+    let mut ready = false;
+    let mut failures = 0;
+    loop {
+        let failure = match tokio::time::timeout(pace.timeout, probe()).await {
+            Ok(Ok(())) => None,
+            Ok(Err(reason)) => Some(reason.message),
+            Err(_elapsed) => Some(format!("no answer within {:?}", pace.timeout)),
+        };
+        let wait = match failure {
+            None => {
+                if !ready {
+                    tracing::info!("ready: the service's own credentials work");
+                    report(health, ServingStatus::Serving).await;
+                }
+                (ready, failures) = (true, 0);
+                pace.recheck
+            }
+            Some(message) => {
+                failures += 1;
+                tracing::warn!(
+                    failures,
+                    "the service's own credentials do not work: {message}"
+                );
+                if ready && failures >= pace.failures {
+                    ready = false;
+                    report(health, ServingStatus::NotServing).await;
+                }
+                pace.retry
+            }
+        };
+        tokio::time::sleep(wait).await;
+    }
+}
+
+async fn report(health: &HealthReporter, status: ServingStatus) {
+    for name in NAMES {
+        health.set_service_status(name, status).await;
+    }
+}

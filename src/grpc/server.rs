@@ -1,0 +1,151 @@
+//! The server: the service, reflection and health on one port, and its end.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use tonic::transport::server::TcpIncoming;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::HealthService;
+
+use super::pb;
+use super::pb::identity_trail_service_server::IdentityTrailServiceServer;
+use super::readiness::{self, Probe, ReadinessPace};
+use super::service::IdentityTrail;
+use crate::config::Limits;
+use crate::search::Engine;
+
+/// A request is lists of names: 2 MB are 100,000 accounts.
+const MAX_REQUEST_BYTES: usize = 2 * 1024 * 1024;
+/// Connections that fall silent are pinged, and closed if nobody answers.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Calls at once on one connection.
+const MAX_CONCURRENT_STREAMS: u32 = 200;
+
+/// What a server needs.
+pub struct ServerParts {
+    /// Runs the searches.
+    pub engine: Engine,
+    /// What one request may ask.
+    pub limits: Limits,
+    /// The engine's own: cancelling it shuts the server down, and ends its searches with a summary.
+    pub drain: CancellationToken,
+    /// Says whether the service is ready.
+    pub probe: Probe,
+    /// How often it is asked.
+    pub pace: ReadinessPace,
+}
+
+/// A running server. Dropping it closes its port and ends its searches.
+#[derive(Debug)]
+pub struct Server {
+    local_addr: SocketAddr,
+    drain: CancellationToken,
+    serving: AbortOnDropHandle<Result<(), tonic::transport::Error>>,
+    _readiness: AbortOnDropHandle<()>,
+}
+
+/// Why a server does not run, or no longer.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The port cannot be had.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// Where.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It broke while it was serving.
+    #[error("the server broke: {0}")]
+    Serve(#[from] tonic::transport::Error),
+    /// A task of it panicked.
+    #[error("the server's task died: {0}")]
+    Died(#[from] tokio::task::JoinError),
+    /// Calls were still running when the time for shutting down was over; they were cut off.
+    #[error("calls were cut off: they did not end within {0:?}")]
+    CutOff(Duration),
+}
+
+impl Server {
+    /// Binds `listen` (port 0 picks a free one) and serves on tasks that the returned value owns.
+    pub async fn start(listen: SocketAddr, parts: ServerParts) -> Result<Self, ServerError> {
+        let bind = |source| ServerError::Bind {
+            address: listen,
+            source,
+        };
+        let incoming = TcpIncoming::bind(listen)
+            .map_err(bind)?
+            .with_nodelay(Some(true));
+        let local_addr = incoming.local_addr().map_err(bind)?;
+        let health = readiness::not_ready().await;
+        let router = router(
+            IdentityTrail::new(parts.engine, parts.limits, parts.drain.clone()),
+            HealthServer::new(HealthService::from_health_reporter(health.clone())),
+        );
+        let stop = parts.drain.clone().cancelled_owned();
+        let serving = router.serve_with_incoming_shutdown(incoming, stop);
+        let readiness =
+            readiness::keep_informed(health, parts.probe, parts.pace, parts.drain.clone());
+        Ok(Self {
+            local_addr,
+            drain: parts.drain,
+            serving: AbortOnDropHandle::new(tokio::spawn(serving)),
+            _readiness: AbortOnDropHandle::new(tokio::spawn(readiness)),
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Waits until the server ends by itself, which it does only when it is broken or drained.
+    pub async fn ended(&mut self) -> Result<(), ServerError> {
+        Ok((&mut self.serving).await??)
+    }
+
+    /// Takes no further calls, lets the running searches end with a summary and a resume token, and
+    /// returns when all have, or after `grace` with [`ServerError::CutOff`].
+    pub async fn shut_down(mut self, grace: Duration) -> Result<(), ServerError> {
+        self.drain.cancel();
+        match tokio::time::timeout(grace, self.ended()).await {
+            Ok(ended) => ended,
+            Err(_elapsed) => Err(ServerError::CutOff(grace)),
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Connections outlive the accepting task; their searches end with this.
+        self.drain.cancel();
+    }
+}
+
+fn router(
+    service: IdentityTrail,
+    health: HealthServer<HealthService>,
+) -> tonic::transport::server::Router {
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(pb::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let valid = "the descriptors were compiled together with the code";
+    tonic::transport::Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
+        .add_service(
+            IdentityTrailServiceServer::new(service).max_decoding_message_size(MAX_REQUEST_BYTES),
+        )
+        .add_service(health)
+        // Older grpcurl asks by the older version only.
+        .add_service(reflection().build_v1().expect(valid))
+        .add_service(reflection().build_v1alpha().expect(valid))
+}

@@ -1,0 +1,205 @@
+//! The RPCs. Each reads as one column: parse, ask the engine, write.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::stream::{self, BoxStream, StreamExt};
+use tokio_util::sync::CancellationToken;
+use tonic::metadata::MetadataMap;
+use tonic::{Request, Response, Status};
+
+use super::accounts::{self, Listing};
+use super::convert::{Findings, Rejection, Rules, event_query, responses};
+use super::pb::identity_trail_service_server::IdentityTrailService;
+use super::{pb, status};
+use crate::config::Limits;
+use crate::query::EventTime;
+use crate::search::{Engine, SearchItem};
+
+/// Event history's reach, as a listing shows it.
+const HORIZON_SECONDS: i64 = 90 * 24 * 60 * 60;
+
+/// The service over an engine.
+pub struct IdentityTrail {
+    engine: Engine,
+    limits: Limits,
+    /// Cancelled when the service shuts down: no search begins after that.
+    drain: CancellationToken,
+}
+
+impl IdentityTrail {
+    /// Serves `engine`, within `limits`, until `drain` is cancelled.
+    #[must_use]
+    pub fn new(engine: Engine, limits: Limits, drain: CancellationToken) -> Self {
+        Self {
+            engine,
+            limits,
+            drain,
+        }
+    }
+
+    fn rules(&self) -> Rules<'_> {
+        Rules {
+            now: self.engine.clock().now(),
+            limits: &self.limits,
+            federation_size: self.engine.accounts().len(),
+        }
+    }
+}
+
+type ResponseStream = BoxStream<'static, Result<pb::SearchEventsResponse, Status>>;
+
+#[tonic::async_trait]
+impl IdentityTrailService for IdentityTrail {
+    type SearchEventsStream = ResponseStream;
+
+    async fn search_events(
+        &self,
+        request: Request<pb::SearchEventsRequest>,
+    ) -> Result<Response<Self::SearchEventsStream>, Status> {
+        if self.drain.is_cancelled() {
+            return Err(status::draining());
+        }
+        let caller = caller(&request);
+        let deadline = deadline(request.metadata())?;
+        let query = event_query(request.get_ref(), &self.rules())?;
+        let items = self.engine.search(query, Arc::clone(&caller), deadline)?;
+        Ok(Response::new(told(items, SearchLog::begin(caller))))
+    }
+
+    async fn list_accounts(
+        &self,
+        request: Request<pb::ListAccountsRequest>,
+    ) -> Result<Response<pb::ListAccountsResponse>, Status> {
+        let now = EventTime::floor(self.engine.clock().now());
+        let listing = Listing {
+            accounts: self.engine.accounts(),
+            archives: &self.engine.archives().await,
+            horizon: now.plus(-HORIZON_SECONDS),
+        };
+        Ok(Response::new(accounts::page(request.get_ref(), &listing)?))
+    }
+}
+
+/// The messages of a search. It owns the search: dropping it stops what the search started. A
+/// defect that panics ends the call as INTERNAL, not the connection.
+fn told(items: BoxStream<'static, SearchItem>, mut log: SearchLog) -> ResponseStream {
+    AssertUnwindSafe(items)
+        .catch_unwind()
+        .flat_map(move |item| {
+            let messages = match item {
+                Ok(item) => {
+                    log.observe(&item);
+                    responses(item).into_iter().map(Ok).collect()
+                }
+                Err(_panic) => {
+                    log.ended = "defect";
+                    vec![Err(status::defect())]
+                }
+            };
+            stream::iter(messages)
+        })
+        .boxed()
+}
+
+/// Who asks: without authentication the peer's address, so that pacing takes turns between hosts.
+fn caller<T>(request: &Request<T>) -> Arc<str> {
+    match request.remote_addr() {
+        Some(address) => address.ip().to_string().into(),
+        None => "unknown".into(),
+    }
+}
+
+/// The caller's deadline, from the `grpc-timeout` header.
+fn deadline(metadata: &MetadataMap) -> Result<Option<Instant>, Rejection> {
+    let Some(value) = metadata.get("grpc-timeout") else {
+        return Ok(None);
+    };
+    let Some(timeout) = value.to_str().ok().and_then(grpc_timeout) else {
+        let mut findings = Findings::default();
+        findings.invalid("grpc-timeout", "up to 8 digits and one of H, M, S, m, u, n");
+        return findings.finish().map(|()| None);
+    };
+    Ok(Instant::now().checked_add(timeout))
+}
+
+/// `grpc-timeout` as the gRPC protocol defines it: at most 8 digits and a unit.
+fn grpc_timeout(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let valid = (1..=8).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+    let number: u64 = digits.parse().ok().filter(|_| valid)?;
+    Some(match unit {
+        "H" => Duration::from_hours(number),
+        "M" => Duration::from_mins(number),
+        "S" => Duration::from_secs(number),
+        "m" => Duration::from_millis(number),
+        "u" => Duration::from_micros(number),
+        "n" => Duration::from_nanos(number),
+        _ => return None,
+    })
+}
+
+/// One log line for each search, when it ends, also when the caller went away.
+struct SearchLog {
+    caller: Arc<str>,
+    began: Instant,
+    events: u64,
+    ended: &'static str,
+}
+
+impl SearchLog {
+    fn begin(caller: Arc<str>) -> Self {
+        Self {
+            caller,
+            began: Instant::now(),
+            events: 0,
+            ended: "cancelled by the caller",
+        }
+    }
+
+    fn observe(&mut self, item: &SearchItem) {
+        match item {
+            SearchItem::Event { .. } => self.events += 1,
+            SearchItem::Summary(_) => self.ended = "summary sent",
+            SearchItem::Plan(_) | SearchItem::Outcomes(_) | SearchItem::Progress(_) => {}
+        }
+    }
+}
+
+impl Drop for SearchLog {
+    fn drop(&mut self) {
+        tracing::info!(
+            caller = &*self.caller,
+            events = self.events,
+            seconds = self.began.elapsed().as_secs_f64(),
+            ended = self.ended,
+            "search ended"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_are_read_as_the_protocol_writes_them() {
+        for (text, expected) in [
+            ("1H", Some(Duration::from_secs(3_600))),
+            ("2M", Some(Duration::from_secs(120))),
+            ("30S", Some(Duration::from_secs(30))),
+            ("1500m", Some(Duration::from_millis(1_500))),
+            ("10u", Some(Duration::from_micros(10))),
+            ("99999999n", Some(Duration::from_nanos(99_999_999))),
+            ("100000000S", None),
+            ("S", None),
+            ("", None),
+            ("+1S", None),
+            ("1s", None),
+            ("1µ", None),
+        ] {
+            assert_eq!(grpc_timeout(text), expected, "{text}");
+        }
+    }
+}
