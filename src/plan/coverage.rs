@@ -1,6 +1,9 @@
 //! All outcomes together: what was read and what was not.
 
-use super::outcome::{OutcomeState, ScanOutcome};
+use std::collections::BTreeMap;
+
+use super::outcome::{OutcomeState, Reason, ScanOutcome};
+use crate::query::{AccountId, Region, TimeRange};
 
 /// Whether the answer is whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,20 +21,161 @@ pub struct Coverage {
     pub outcomes: Vec<ScanOutcome>,
 }
 
+/// An interval that was asked for and is not, or not surely, in the answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remaining {
+    /// The accounts.
+    pub accounts: Vec<AccountId>,
+    /// Their Regions; empty is every Region.
+    pub regions: Vec<Region>,
+    /// The interval.
+    pub range: TimeRange,
+    /// Why it remains.
+    pub reason: Option<Reason>,
+}
+
+impl ScanOutcome {
+    /// What of the interval asked was not read, or holds records that could not be read; none if
+    /// nothing remains.
+    ///
+    /// Scans read from the newest end, so what remains is one interval at the oldest.
+    #[must_use]
+    pub fn remaining(&self) -> Option<TimeRange> {
+        match (self.state, self.covered) {
+            (OutcomeState::Complete | OutcomeState::NotApplicable, _) => None,
+            (_, Some(covered)) if covered.start() > self.asked.start() => {
+                self.asked.before(covered.start())
+            }
+            // All was read and yet it is not complete: somewhere in it a record is missing.
+            _ => Some(self.asked),
+        }
+    }
+}
+
 impl Coverage {
     /// Complete only if every outcome is complete or not applicable.
     #[must_use]
     pub fn completeness(&self) -> Completeness {
-        let whole = self.outcomes.iter().all(|outcome| {
-            matches!(
-                outcome.state,
-                OutcomeState::Complete | OutcomeState::NotApplicable
-            )
-        });
-        if whole {
+        if self.outcomes.iter().all(|it| it.remaining().is_none()) {
             Completeness::Complete
         } else {
             Completeness::Incomplete
         }
+    }
+
+    /// The gaps that remain, newest first: slices and cut-off scans of the same accounts and
+    /// Regions that stop for the same reason and touch or overlap are one interval.
+    #[must_use]
+    pub fn remaining(&self) -> Vec<Remaining> {
+        let mut remaining = BTreeMap::<_, Vec<TimeRange>>::new();
+        for outcome in &self.outcomes {
+            if let Some(range) = outcome.remaining() {
+                let place = (&outcome.accounts, &outcome.regions, &outcome.reason);
+                remaining.entry(place).or_default().push(range);
+            }
+        }
+        let mut all = Vec::new();
+        for ((accounts, regions, reason), ranges) in remaining {
+            all.extend(joined(ranges).into_iter().map(|range| Remaining {
+                accounts: accounts.clone(),
+                regions: regions.clone(),
+                range,
+                reason: reason.clone(),
+            }));
+        }
+        all.sort_by_key(|it| std::cmp::Reverse(it.range.end()));
+        all
+    }
+}
+
+/// The same seconds in as few intervals as possible, oldest first.
+fn joined(mut ranges: Vec<TimeRange>) -> Vec<TimeRange> {
+    ranges.sort_by_key(|range| (range.start(), range.end()));
+    let mut joined: Vec<TimeRange> = Vec::new();
+    for range in ranges {
+        match joined.last_mut() {
+            Some(last) if range.start() <= last.end() => {
+                let end = last.end().max(range.end());
+                *last = TimeRange::new(last.start(), end).unwrap_or(*last);
+            }
+            _ => joined.push(range),
+        }
+    }
+    joined
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::ReasonCode;
+    use crate::plan::outcome::ScanCounts;
+    use crate::query::EventTime;
+
+    fn range(start: i64, end: i64) -> TimeRange {
+        let time = |second| EventTime::from_second(second).unwrap();
+        TimeRange::new(time(start), time(end)).unwrap()
+    }
+
+    fn outcome(state: OutcomeState, asked: TimeRange, covered: Option<TimeRange>) -> ScanOutcome {
+        ScanOutcome {
+            scan: None,
+            backend: None,
+            archive: None,
+            accounts: vec!["111122223333".parse().unwrap()],
+            regions: vec![],
+            state,
+            asked,
+            covered,
+            counts: ScanCounts::default(),
+            reason: Some(Reason::new(ReasonCode::Throttled, "wait")),
+        }
+    }
+
+    fn remaining(outcomes: Vec<ScanOutcome>) -> Vec<TimeRange> {
+        let coverage = Coverage { outcomes };
+        let remaining = coverage.remaining();
+        assert_eq!(
+            coverage.completeness() == Completeness::Complete,
+            remaining.is_empty()
+        );
+        remaining.into_iter().map(|it| it.range).collect()
+    }
+
+    #[test]
+    fn what_was_read_or_does_not_apply_leaves_nothing() {
+        let all = range(0, 10);
+        let complete = outcome(OutcomeState::Complete, all, Some(all));
+        let disabled = outcome(OutcomeState::NotApplicable, all, None);
+        assert_eq!(remaining(vec![complete, disabled]), []);
+        assert_eq!(remaining(vec![]), []);
+    }
+
+    #[test]
+    fn a_scan_that_was_cut_off_leaves_its_oldest_part() {
+        let cut = outcome(OutcomeState::Truncated, range(0, 10), Some(range(4, 10)));
+        let failed = outcome(OutcomeState::Failed, range(20, 30), None);
+        assert_eq!(remaining(vec![cut, failed]), [range(20, 30), range(0, 4)]);
+    }
+
+    #[test]
+    fn a_scan_with_unreadable_records_leaves_all_of_it() {
+        let all = range(0, 10);
+        let unreadable = outcome(OutcomeState::Truncated, all, Some(all));
+        assert_eq!(remaining(vec![unreadable]), [all]);
+    }
+
+    #[test]
+    fn what_touches_is_one_interval_unless_the_reason_differs() {
+        let skipped = |start, end| outcome(OutcomeState::Skipped, range(start, end), None);
+        assert_eq!(
+            remaining(vec![skipped(10, 20), skipped(0, 10), skipped(30, 40)]),
+            [range(30, 40), range(0, 20)]
+        );
+        let mut other = skipped(10, 20);
+        other.reason = None;
+        assert_eq!(
+            remaining(vec![other, skipped(0, 10)]),
+            [range(10, 20), range(0, 10)]
+        );
     }
 }

@@ -100,14 +100,12 @@ fn lacking_columns(
 ) -> Option<Reason> {
     let mut lacking: BTreeSet<&str> = identities
         .iter()
-        .flat_map(|identity| columns_of(identity, table))
+        .flat_map(columns_of)
+        .copied()
         .chain(PLACE)
         .filter(|column| !table.columns.contains(*column))
         .collect();
-    // Without it a record counts as a management event.
-    let only_management =
-        archive.categories.len() == 1 && archive.categories.contains(&EventCategory::Management);
-    if !only_management && !table.columns.contains("eventcategory") {
+    if !tells_categories(archive, table) {
         lacking.insert("eventcategory");
     }
     (!lacking.is_empty()).then(|| {
@@ -124,41 +122,38 @@ fn lacking_columns(
     })
 }
 
-/// The columns that decide whether a row was done by the identity.
-fn columns_of(identity: &Identity, table: &TableFacts) -> Vec<&'static str> {
+/// Whether the table shows of which category an event is: without `eventcategory` and
+/// `managementevent` a record counts as a management event.
+fn tells_categories(archive: &ArchiveFacts, table: &TableFacts) -> bool {
+    let may_hold = |categories: &[EventCategory]| {
+        (archive.categories.iter()).all(|category| categories.contains(category))
+    };
+    table.columns.contains("eventcategory")
+        || may_hold(&[EventCategory::Management])
+        || (table.columns.contains("managementevent")
+            && may_hold(&[EventCategory::Management, EventCategory::Data]))
+}
+
+/// The columns that decide whether a row was done by the identity: the archive's SQL asks for them.
+fn columns_of(identity: &Identity) -> &'static [&'static str] {
     const KIND: &str = "useridentity.type";
     const ARN: &str = "useridentity.arn";
-    const PRINCIPAL: &str = "useridentity.principalid";
-    const ISSUER: &str = "useridentity.sessioncontext.sessionissuer.";
+    const PRINCIPAL_ID: &str = "useridentity.principalid";
+    const ISSUER_KIND: &str = "useridentity.sessioncontext.sessionissuer.type";
     const ISSUER_NAME: &str = "useridentity.sessioncontext.sessionissuer.username";
     const ISSUER_ARN: &str = "useridentity.sessioncontext.sessionissuer.arn";
-    // A table without issuers leaves the session's own ARN to tell the role.
-    let has_issuer = table
-        .columns
-        .iter()
-        .any(|column| column.starts_with(ISSUER));
-    let role_by = |column| {
-        if has_issuer {
-            vec![column]
-        } else {
-            vec![KIND, ARN]
-        }
-    };
     match identity {
-        Identity::UserName(_) => vec![KIND, "useridentity.username"],
-        Identity::SessionName(_) => vec![KIND, PRINCIPAL],
-        Identity::RoleSession { .. } => {
-            let mut columns = role_by(ISSUER_NAME);
-            columns.extend([KIND, PRINCIPAL]);
-            columns
-        }
-        Identity::RoleName(_) => role_by(ISSUER_NAME),
-        Identity::AccessKeyId(_) => vec!["useridentity.accesskeyid"],
-        Identity::Root => vec![KIND],
+        Identity::UserName(_) => &[KIND, "useridentity.username"],
+        Identity::SessionName(_) => &[KIND, PRINCIPAL_ID],
+        Identity::RoleSession { .. } => &[KIND, ARN, PRINCIPAL_ID, ISSUER_KIND, ISSUER_NAME],
+        Identity::RoleName(_) => &[KIND, ARN, ISSUER_KIND, ISSUER_NAME],
+        Identity::AccessKeyId(_) => &["useridentity.accesskeyid"],
+        Identity::Root => &[KIND],
         Identity::Arn(arn) => match &arn.principal {
-            ArnPrincipal::User { .. } | ArnPrincipal::AssumedRole { .. } => vec![KIND, ARN],
-            ArnPrincipal::Role { .. } => role_by(ISSUER_ARN),
-            ArnPrincipal::Root => vec![KIND, "useridentity.accountid"],
+            ArnPrincipal::User { .. } => &[KIND, ARN],
+            ArnPrincipal::AssumedRole { .. } => &[ARN],
+            ArnPrincipal::Role { .. } => &[KIND, ARN, ISSUER_ARN],
+            ArnPrincipal::Root => &[KIND, "useridentity.accountid"],
         },
     }
 }

@@ -10,7 +10,7 @@ mod routing;
 pub mod scan;
 mod slices;
 
-pub use coverage::{Completeness, Coverage};
+pub use coverage::{Completeness, Coverage, Remaining};
 pub use facts::Facts;
 pub use outcome::{OutcomeState, Reason, ReasonCode, ScanOutcome};
 pub use planner::plan;

@@ -115,6 +115,7 @@ fn documented_table() -> TableFacts {
         "useridentity.arn",
         "useridentity.accountid",
         "useridentity.accesskeyid",
+        "useridentity.sessioncontext.sessionissuer.type",
         "useridentity.sessioncontext.sessionissuer.username",
         "useridentity.sessioncontext.sessionissuer.arn",
     ];

@@ -396,6 +396,34 @@ fn a_table_that_cannot_answer_is_not_asked() {
 }
 
 #[test]
+fn a_table_that_cannot_tell_categories_serves_only_as_a_trail_of_management_events() {
+    let query = ask(user("alice"), HORIZON + 24, HORIZON);
+    let reads = |categories: &[EventCategory], has: &str| {
+        let mut table = documented_table();
+        table.columns.remove("eventcategory");
+        table.columns.insert(has.to_owned());
+        let mut archive = archive("old");
+        archive.table = Ok(Arc::new(table));
+        archive.categories = categories.iter().copied().collect();
+        plan(&query, &with(one_account(), archive), now())
+            .gaps
+            .is_empty()
+    };
+    let (management, data) = (EventCategory::Management, EventCategory::Data);
+    assert!(reads(&[management], "eventversion"));
+    assert!(!reads(&[management, data], "eventversion"));
+    assert!(reads(&[management, data], "managementevent"));
+    assert!(!reads(
+        &[management, EventCategory::Insight],
+        "managementevent"
+    ));
+    assert!(reads(
+        &[management, EventCategory::Insight],
+        "eventcategory"
+    ));
+}
+
+#[test]
 fn backends_restrict_routing_and_what_they_leave_out_is_a_gap() {
     let facts = with(one_account(), archive("trail"));
     let mut query = ask(user("alice"), HORIZON + 24, 0);
