@@ -13,7 +13,7 @@ pub struct Limits {
     /// Identities in one request.
     #[serde(deserialize_with = "up_to_1000")]
     pub max_identities: u64,
-    /// Accounts that one request may search; 0 is not allowed, the federation's size is.
+    /// Accounts that one request may search, whether it names them or means all.
     #[serde(deserialize_with = "up_to_100_000")]
     pub max_accounts: u64,
     /// Event names in one request's filter.

@@ -19,7 +19,7 @@ use aws_config::identity::IdentityCache;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use futures::FutureExt;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 
 use crate::config::{Access, Config};
 use crate::plan::facts::AccountFacts;
@@ -42,6 +42,8 @@ pub struct Federation {
     sessions: HashMap<Access, Arc<Session>>,
     hub: SdkConfig,
     hub_region: Region,
+    /// Whose account the hub's own credentials are, once asked.
+    hub_account: OnceCell<AccountId>,
     key_owners: KeyOwners,
     lookups: Pacing,
     calls: Arc<Semaphore>,
@@ -112,6 +114,7 @@ impl Federation {
             sessions,
             hub,
             hub_region: config.hub.region.clone(),
+            hub_account: OnceCell::new(),
             key_owners: KeyOwners::new(sts),
             lookups: Pacing::new(config.event_history.requests_per_second),
             calls: Arc::new(Semaphore::new(permits(config.limits.aws_calls))),
@@ -152,6 +155,9 @@ impl Federation {
             let message = format!("account {account} is not in the federation");
             Reason::new(ReasonCode::Internal, message)
         })?;
+        if *access == Access::Hub {
+            self.check_hub_account(account).await?;
+        }
         let config = self.config_for(access, region, Duration::ZERO).await?;
         Ok(config.sdk)
     }
@@ -198,22 +204,46 @@ impl Federation {
     /// a good session is disabled in the account.
     pub async fn check_session(&self, account: AccountId) -> Result<(), Reason> {
         let config = self.sdk_config(account, &self.hub_region).await?;
-        let call = aws_sdk_sts::Client::new(&config).get_caller_identity();
-        let _permit = self.call_permit().await?;
-        call.send()
-            .await
-            .map_err(|error| aws_error::failure("check the session", &error).reason)?;
+        self.caller_account(&config).await?;
         Ok(())
     }
 
     /// Whether the hub's own credentials are good: without them nothing can be read.
     pub async fn check_hub(&self) -> Result<(), Reason> {
-        let call = aws_sdk_sts::Client::new(&self.hub).get_caller_identity();
-        let _permit = self.call_permit().await?;
-        call.send()
-            .await
-            .map_err(|error| aws_error::failure("check the hub's credentials", &error).reason)?;
+        self.caller_account(&self.hub).await?;
         Ok(())
+    }
+
+    /// Refuses to read the hub's own events as another account's.
+    async fn check_hub_account(&self, account: AccountId) -> Result<(), Reason> {
+        let ask = || self.caller_account(&self.hub);
+        let own = *self.hub_account.get_or_try_init(ask).await?;
+        if own == account {
+            return Ok(());
+        }
+        Err(Reason::new(
+            ReasonCode::AccessDenied,
+            format!(
+                "account {account} is configured with `credentials: hub`, but the hub's credentials \
+                 are for account {own}: give it a role"
+            ),
+        ))
+    }
+
+    /// The account that signs with this configuration (`sts:GetCallerIdentity`).
+    async fn caller_account(&self, config: &SdkConfig) -> Result<AccountId, Reason> {
+        let call = aws_sdk_sts::Client::new(config).get_caller_identity();
+        let _permit = self.call_permit().await?;
+        let identity = call.send().await;
+        let identity = identity
+            .map_err(|error| aws_error::failure("ask whose session this is", &error).reason)?;
+        let account = identity.account().and_then(|account| account.parse().ok());
+        account.ok_or_else(|| {
+            Reason::new(
+                ReasonCode::AwsError,
+                "AWS named no account as the session's own",
+            )
+        })
     }
 
     /// The queues that keep to the quota of `LookupEvents`.

@@ -51,7 +51,12 @@ limits: {{scan_stall_timeout: {stall_timeout}}}
             sandbox.endpoint(),
             sandbox.role_name(),
         );
-        let config = Config::parse(&yaml, "test").unwrap();
+        Self::beside(sandbox, &yaml).await
+    }
+
+    /// With a configuration of the test's own.
+    pub async fn beside(sandbox: Sandbox, yaml: &str) -> Self {
+        let config = Config::parse(yaml, "test").unwrap();
         let hub = sandbox.hub_credentials();
         let hub = HubCredentials {
             access_key_id: hub.access_key_id.clone(),

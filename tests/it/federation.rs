@@ -1,9 +1,10 @@
 //! Sessions, key owners and pacing against the sandbox.
 
 use identity_trail::plan::ReasonCode;
+use identity_trail::sandbox::Sandbox;
 
 use crate::event_history::{NOW, World, drain, october, records};
-use crate::sandbox::{OTHER, REGION, config};
+use crate::sandbox::{HUB, OTHER, REGION, config};
 
 #[tokio::test]
 async fn searches_that_share_a_region_stay_within_its_quota() {
@@ -52,4 +53,29 @@ async fn an_account_that_is_not_in_the_federation_is_a_defect_of_who_asks() {
         .sdk_config("999999999999".parse().unwrap(), &region);
     assert_eq!(refused.await.unwrap_err().code, ReasonCode::Internal);
     assert_eq!(world.federation.accounts().len(), 2);
+}
+
+#[tokio::test]
+async fn the_hubs_own_events_are_never_read_as_another_accounts() {
+    let sandbox = Sandbox::start(config(&records(10), NOW)).await.unwrap();
+    let endpoint = sandbox.endpoint();
+    let yaml = format!(
+        "hub: {{region: {REGION}, endpoint_url: '{endpoint}'}}
+accounts:
+  list:
+    - {{id: '{HUB}', credentials: hub}}
+    - {{id: '{OTHER}', credentials: hub}}
+regions: [{REGION}]
+"
+    );
+    let world = World::beside(sandbox, &yaml).await;
+    let region = REGION.parse().unwrap();
+    let own = world.federation.sdk_config(HUB.parse().unwrap(), &region);
+    assert!(own.await.is_ok());
+    let other = world.federation.sdk_config(OTHER.parse().unwrap(), &region);
+    let reason = other.await.unwrap_err();
+    assert_eq!(reason.code, ReasonCode::AccessDenied);
+    assert!(reason.message.contains(HUB), "{}", reason.message);
+    let asked = world.sandbox.stats().of("GetCallerIdentity");
+    assert_eq!(asked.received, 1);
 }
