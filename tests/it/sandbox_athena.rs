@@ -46,7 +46,7 @@ async fn the_hub_queries_what_was_delivered() {
         let status = query.query_execution.unwrap().status.unwrap();
         match status.state.unwrap() {
             QueryExecutionState::Queued | QueryExecutionState::Running => {
-                tokio::task::yield_now().await
+                tokio::task::yield_now().await;
             }
             QueryExecutionState::Succeeded => break,
             _ => panic!("{:?}", status.state_change_reason),
@@ -133,7 +133,7 @@ async fn queries_fail_from_the_start_when_told_to() {
             .unwrap()
         {
             QueryExecutionState::Queued | QueryExecutionState::Running => {
-                tokio::task::yield_now().await
+                tokio::task::yield_now().await;
             }
             state => break assert_eq!(state, QueryExecutionState::Failed),
         }
