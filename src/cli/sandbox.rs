@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::sandbox::args::SandboxArgs;
+use crate::sandbox::args::{ArgsError, SandboxArgs};
 use crate::sandbox::{Sandbox, StartError};
 
 /// Flags of `sandbox`.
@@ -24,6 +24,9 @@ pub struct SandboxCommand {
 /// Why the sandbox ended other than by a signal.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
+    /// The flags do not go together.
+    #[error(transparent)]
+    Args(#[from] ArgsError),
     /// It did not start.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -36,7 +39,7 @@ pub enum SandboxError {
 pub async fn run(command: SandboxCommand) -> Result<(), SandboxError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut config = command.sandbox.config();
+    let mut config = command.sandbox.config()?;
     config.listen = command.listen;
     let sandbox = Sandbox::start(config).await?;
     describe(&sandbox, &mut io::stdout().lock())?;

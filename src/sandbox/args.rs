@@ -7,8 +7,9 @@ use std::time::Duration;
 use clap::Args;
 use jiff::Timestamp;
 
+use super::athena::TrinoConfig;
 use super::faults::{Denial, FaultSettings, Percent};
-use super::{Data, OrganizationSpec, SandboxConfig};
+use super::{AthenaEngine, Data, OrganizationSpec, SandboxConfig};
 
 /// Flags of whatever starts a sandbox.
 #[derive(Debug, Clone, Args)]
@@ -103,6 +104,19 @@ pub struct SandboxArgs {
     /// Keep each event's JSON once written (about three times the memory), for benchmarks
     #[arg(long, help_heading = "Sandbox")]
     pub prerender: bool,
+
+    /// What runs Athena's SQL: `datafusion`, in this process, or a Trino server with a hive connector
+    #[arg(
+        long,
+        value_name = "datafusion|trino=http://HOST:PORT",
+        default_value = "datafusion",
+        help_heading = "Sandbox"
+    )]
+    pub athena_engine: EngineName,
+
+    /// The folder that Trino's hive connector reads as its local file system; needed with trino
+    #[arg(long, value_name = "DIR", help_heading = "Sandbox")]
+    pub athena_warehouse: Option<PathBuf>,
 
     /// Answer every call that much later
     #[arg(
@@ -206,10 +220,51 @@ impl FromStr for Rate {
     }
 }
 
+/// An engine, as `--athena-engine` names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EngineName {
+    /// `datafusion`
+    DataFusion,
+    /// `trino=URL`
+    Trino(String),
+}
+
+impl FromStr for EngineName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once('=') {
+            None if text == "datafusion" => Ok(Self::DataFusion),
+            Some(("trino", url)) => Ok(Self::Trino(url.to_owned())),
+            _ => Err("expected `datafusion` or `trino=http://HOST:PORT`".to_owned()),
+        }
+    }
+}
+
+/// Flags that do not go together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ArgsError {
+    /// Trino reads files that the sandbox writes.
+    #[error("--athena-engine trino=… needs --athena-warehouse DIR, the folder that it reads")]
+    NoWarehouse,
+    /// The folder would not be used.
+    #[error("--athena-warehouse is for --athena-engine trino=http://HOST:PORT")]
+    UnusedWarehouse,
+}
+
 impl SandboxArgs {
     /// The sandbox that these flags describe, on a free port.
-    #[must_use]
-    pub fn config(&self) -> SandboxConfig {
+    pub fn config(&self) -> Result<SandboxConfig, ArgsError> {
+        let athena_engine = match (&self.athena_engine, &self.athena_warehouse) {
+            (EngineName::DataFusion, None) => AthenaEngine::DataFusion,
+            (EngineName::DataFusion, Some(_)) => return Err(ArgsError::UnusedWarehouse),
+            (EngineName::Trino(_), None) => return Err(ArgsError::NoWarehouse),
+            (EngineName::Trino(url), Some(warehouse)) => AthenaEngine::Trino(TrinoConfig {
+                url: url.clone(),
+                catalog: "hive".to_owned(),
+                warehouse: warehouse.clone(),
+            }),
+        };
         let data = if self.logs.is_empty() {
             Data::Organization(OrganizationSpec {
                 seed: self.seed,
@@ -221,7 +276,8 @@ impl SandboxArgs {
         } else {
             Data::Logs(self.logs.clone())
         };
-        SandboxConfig {
+        Ok(SandboxConfig {
+            athena_engine,
             now: self.now,
             seed: self.seed,
             role_name: self.role_name.clone(),
@@ -235,7 +291,7 @@ impl SandboxArgs {
             athena_fail: self.athena_fail_percent,
             faults: self.faults(),
             ..SandboxConfig::new(data)
-        }
+        })
     }
 
     fn faults(&self) -> FaultSettings {
@@ -258,5 +314,77 @@ impl SandboxArgs {
             stale_token: self.stale_token_percent,
             out_of_order: self.out_of_order_percent,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Command {
+        #[command(flatten)]
+        sandbox: SandboxArgs,
+    }
+
+    fn parse(flags: &[&str]) -> Result<SandboxArgs, clap::Error> {
+        let flags = ["test"].iter().chain(flags);
+        Command::try_parse_from(flags).map(|command| command.sandbox)
+    }
+
+    #[test]
+    fn nothing_goes_wrong_by_default() {
+        let config = parse(&[]).unwrap().config().unwrap();
+        assert_eq!(config.lookup_rate, Some(2.0));
+        assert_eq!(config.athena_engine, AthenaEngine::DataFusion);
+        assert!(matches!(config.data, Data::Organization(_)));
+        assert_eq!(
+            format!("{:?}", config.faults),
+            format!("{:?}", FaultSettings::default())
+        );
+    }
+
+    #[test]
+    fn flags_reach_the_sandbox() {
+        let flags = [
+            "--logs=a",
+            "--logs=b",
+            "--now=2026-03-01T12:00:00Z",
+            "--lookup-rate=off",
+            "--deny-account=111122223333",
+            "--deny-by-scp=222233334444",
+            "--throttle-percent=30",
+            "--athena-engine=trino=http://localhost:8080",
+            "--athena-warehouse=w",
+        ];
+        let config = parse(&flags).unwrap().config().unwrap();
+        assert!(matches!(config.data, Data::Logs(folders) if folders.len() == 2));
+        assert_eq!(config.lookup_rate, None);
+        assert_eq!(config.faults.denied_accounts.len(), 2);
+        assert_eq!(config.faults.throttle, "30".parse().unwrap());
+        assert!(matches!(config.athena_engine, AthenaEngine::Trino(_)));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for flag in [
+            "--lookup-rate=0",
+            "--lookup-rate=fast",
+            "--throttle-percent=101",
+            "--now=yesterday",
+            "--athena-engine=duckdb",
+        ] {
+            assert!(parse(&[flag]).is_err(), "{flag}");
+        }
+        assert!(parse(&["--logs=a", "--days=3"]).is_err());
+        let config = |flags: &[&str]| parse(flags).unwrap().config().map(|_| ());
+        let trino = "--athena-engine=trino=http://localhost:8080";
+        assert_eq!(config(&[trino]), Err(ArgsError::NoWarehouse));
+        assert_eq!(
+            config(&["--athena-warehouse=w"]),
+            Err(ArgsError::UnusedWarehouse)
+        );
     }
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::clock::Clock;
 
-use super::athena::{AthenaConfig, AthenaFaults, Queries, QueryFailure};
+use super::athena::{AthenaConfig, AthenaFaults, Queries, QueryFailure, TrinoConfig};
 use super::faults::{FaultSettings, Percent};
 use super::log_file::LogFile;
 use super::{Account, OrganizationSpec};
@@ -39,6 +39,8 @@ pub struct SandboxConfig {
     /// Whether an event's JSON is written once and kept (twice the memory), for benchmarks in
     /// which the sandbox is not what is measured.
     pub prerender: bool,
+    /// What runs Athena's statements.
+    pub athena_engine: AthenaEngine,
     /// How Athena is set up. It lies in the hub's account, in every Region.
     pub athena: AthenaConfig,
     /// How long each Athena query takes at least.
@@ -67,6 +69,15 @@ pub enum Data {
     Organization(OrganizationSpec),
 }
 
+/// What runs Athena's statements.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AthenaEngine {
+    /// Apache DataFusion, in this process.
+    DataFusion,
+    /// A Trino server, which is right where the two differ.
+    Trino(TrinoConfig),
+}
+
 impl SandboxConfig {
     /// The defaults for `data`: AWS's own rules, and nothing goes wrong.
     #[must_use]
@@ -83,6 +94,7 @@ impl SandboxConfig {
             page_token_lifetime: Duration::from_hours(1),
             page_token_uses: None,
             prerender: false,
+            athena_engine: AthenaEngine::DataFusion,
             athena: AthenaConfig::default(),
             athena_slow: Duration::ZERO,
             athena_fail: Percent::NEVER,

@@ -41,13 +41,17 @@ use sha2::{Digest, Sha256};
 
 use crate::clock::Clock;
 
-pub use config::{Data, SandboxConfig};
+pub use config::{AthenaEngine, Data, SandboxConfig};
 pub use credentials::Credentials;
 pub use faults::{Denial, FaultSettings, Faults, NotAPercentage, Percent};
 pub use organization::{Account, OrganizationSpec, Story};
 pub use stats::{Call, Counts, Stats};
 
-use athena::{AthenaFaults, AthenaService, AthenaStats, DataFusionEngine, TableFiles};
+use athena::engine::Engine;
+use athena::{
+    AthenaFaults, AthenaService, AthenaStats, DataFusionEngine, TableFiles, TrinoEngine,
+    TrinoStartError,
+};
 use credentials::{Keyring, Principal, unique_id};
 use event_history::EventHistories;
 use front_door::FrontDoor;
@@ -82,6 +86,9 @@ pub enum StartError {
     /// Its log files cannot be loaded.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// The Trino server that was named cannot serve.
+    #[error(transparent)]
+    Trino(#[from] TrinoStartError),
     /// It has no account, and so no hub.
     #[error("a sandbox needs at least one account")]
     NoAccounts,
@@ -145,7 +152,12 @@ impl Sandbox {
             files: Arc::clone(&files),
         };
         let table_files = Arc::new(TableFiles::new(Arc::clone(&files), clock));
-        let engine = Arc::new(DataFusionEngine::new(&table_files));
+        let engine: Arc<dyn Engine> = match config.athena_engine {
+            AthenaEngine::DataFusion => Arc::new(DataFusionEngine::new(&table_files)),
+            AthenaEngine::Trino(trino) => {
+                Arc::new(TrinoEngine::start(trino, Arc::clone(&table_files)).await?)
+            }
+        };
         let athena = AthenaService::new(engine, table_files, config.athena, athena_faults);
         let services = Arc::new(Services {
             keyring,
