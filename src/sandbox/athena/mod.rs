@@ -1,8 +1,8 @@
 //! The sandbox's Athena: the API, and the engines behind it that really run the SQL.
 //!
 //! ```text
-//! service (the API) ─▶ query (one execution) ─▶ engine ─┬▶ datafusion, in this process
-//!        │                                              └▶ trino, a real server
+//! service (the API) ─▶ registry ─▶ query (one execution) ─▶ engine ─┬▶ datafusion, in this process
+//!        │                                                           └▶ trino, a real server
 //!        └▶ metadata, results       table + hive + files: what the tables show of the log files
 //! ```
 
@@ -13,6 +13,7 @@ mod files;
 pub mod hive;
 mod metadata;
 mod query;
+mod registry;
 mod results;
 mod service;
 pub mod table;

@@ -1,13 +1,10 @@
 //! Athena's API.
 
-use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
-use uuid::Uuid;
 
 use crate::sandbox::error::AwsError;
 
@@ -16,15 +13,12 @@ use super::faults::AthenaFaults;
 use super::files::TableFiles;
 use super::metadata;
 use super::query::{Phase, Query, Request};
+use super::registry::Registry;
 use super::results;
 use super::table::CATALOG;
 
 /// AWS's bound on a statement, in bytes.
 const MAX_QUERY_BYTES: usize = 262_144;
-
-/// Finished queries are forgotten, oldest first, when there are more than this; AWS keeps them for
-/// 45 days.
-const KEPT_QUERIES: usize = 1_000;
 
 /// One workgroup.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,27 +80,13 @@ pub struct AthenaStats {
 /// It owns the tasks of its queries: dropping it ends them all, wherever they are.
 #[derive(Debug)]
 pub struct AthenaService {
-    engine: Arc<dyn Engine>,
+    pub(super) engine: Arc<dyn Engine>,
     files: Arc<TableFiles>,
-    config: AthenaConfig,
-    faults: AthenaFaults,
-    slots: Arc<Semaphore>,
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    queries: HashMap<String, Arc<Query>>,
-    /// Ids in order of their start.
-    order: VecDeque<String>,
-    /// Ids by account, Region and token.
-    tokens: HashMap<(String, String, String), String>,
-    active: HashMap<(String, String), Arc<Semaphore>>,
-    tasks: JoinSet<()>,
-    started: u64,
-    stopped: u64,
-    /// Of queries that are forgotten.
-    scanned_bytes: u64,
+    pub(super) config: AthenaConfig,
+    pub(super) faults: AthenaFaults,
+    /// As many as may run at once.
+    pub(super) slots: Arc<Semaphore>,
+    registry: Mutex<Registry>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -201,7 +181,7 @@ impl AthenaService {
             files,
             config,
             faults,
-            state: Mutex::default(),
+            registry: Mutex::default(),
         }
     }
 
@@ -227,7 +207,7 @@ impl AthenaService {
                 let QueryId { query_execution_id } = parse(body)?;
                 let query = self.query(account_id, region, &query_execution_id)?;
                 if !query.phase().is_over() {
-                    self.with(|state| state.stopped += 1);
+                    self.with(|registry| registry.stopped += 1);
                     query.running.cancel();
                 }
                 Ok(json!({}))
@@ -272,15 +252,15 @@ impl AthenaService {
     /// What it has done so far.
     #[must_use]
     pub fn stats(&self) -> AthenaStats {
-        self.with(|state| {
-            let queries = state.queries.values();
+        self.with(|registry| {
+            let queries = registry.queries.values();
             let running: u64 = queries.clone().map(|query| query.scanned_bytes()).sum();
             let active = queries.filter(|query| !query.phase().is_over()).count();
             AthenaStats {
-                started: state.started,
-                stopped: state.stopped,
+                started: registry.started,
+                stopped: registry.stopped,
                 active: active as u64,
-                scanned_bytes: state.scanned_bytes + running,
+                scanned_bytes: registry.scanned_bytes + running,
             }
         })
     }
@@ -298,8 +278,8 @@ impl AthenaService {
         request: StartQueryExecution,
     ) -> Result<Value, AwsError> {
         let (token, request, cutoff) = self.check(request)?;
-        let (id, delay) =
-            self.with(|state| state.start(self, account_id, region, &token, request, cutoff))?;
+        let (id, delay) = self
+            .with(|registry| registry.start(self, account_id, region, &token, request, cutoff))?;
         if let Some(delay) = delay {
             tokio::time::sleep(delay).await;
         }
@@ -370,7 +350,7 @@ impl AthenaService {
     }
 
     fn query(&self, account_id: &str, region: &str, id: &str) -> Result<Arc<Query>, AwsError> {
-        self.with(|state| state.queries.get(id).cloned())
+        self.with(|registry| registry.queries.get(id).cloned())
             .filter(|query| query.account_id == account_id && query.region == region)
             .ok_or_else(|| invalid(format!("QueryExecution {id} was not found")))
     }
@@ -398,80 +378,8 @@ impl AthenaService {
         Ok(json!({"TableMetadata": metadata::describe(table, &self.files)}))
     }
 
-    fn with<T>(&self, run: impl FnOnce(&mut State) -> T) -> T {
-        run(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-impl State {
-    /// The id, and how much later the call is answered.
-    fn start(
-        &mut self,
-        service: &AthenaService,
-        account_id: &str,
-        region: &str,
-        token: &str,
-        request: Request,
-        cutoff: Option<u64>,
-    ) -> Result<(String, Option<std::time::Duration>), AwsError> {
-        let place = (account_id.to_owned(), region.to_owned());
-        let token_key = (place.0.clone(), place.1.clone(), token.to_owned());
-        if let Some(id) = self.tokens.get(&token_key) {
-            return if self.queries[id].request == request {
-                Ok((id.clone(), None))
-            } else {
-                Err(invalid("Idempotent parameters do not match"))
-            };
-        }
-        let active = self
-            .active
-            .entry(place)
-            .or_insert_with(|| Arc::new(Semaphore::new(service.config.active_queries)));
-        let Ok(permit) = Arc::clone(active).try_acquire_owned() else {
-            return Err(AwsError::new(
-                "TooManyRequestsException",
-                "You have exceeded the limit for the number of queries you can run concurrently. \
-                 Please reduce the number of concurrent queries submitted by this account.",
-            )
-            .with_member("Reason", "CONCURRENT_QUERY_LIMIT_EXCEEDED"));
-        };
-        let id = Uuid::new_v4().to_string();
-        let query = Query::new(id.clone(), account_id, region, token, request, cutoff);
-        let query = Arc::new(query);
-        let faults = service.faults.next_query();
-        let delay = faults.start_delay;
-        while self.tasks.try_join_next().is_some() {}
-        let engine = Arc::clone(&service.engine);
-        let slots = Arc::clone(&service.slots);
-        self.tasks
-            .spawn(Arc::clone(&query).run(engine, slots, permit, faults));
-        self.tokens.insert(token_key, id.clone());
-        self.order.push_back(id.clone());
-        self.queries.insert(id.clone(), query);
-        self.started += 1;
-        self.forget();
-        Ok((id, delay))
-    }
-
-    fn forget(&mut self) {
-        while self.order.len() > KEPT_QUERIES
-            && let Some(id) = self.order.front()
-            && self.queries[id].phase().is_over()
-            && let Some(query) = self
-                .order
-                .pop_front()
-                .and_then(|id| self.queries.remove(&id))
-        {
-            self.scanned_bytes += query.scanned_bytes();
-            let Query {
-                account_id,
-                region,
-                token,
-                ..
-            } = &*query;
-            self.tokens
-                .remove(&(account_id.clone(), region.clone(), token.clone()));
-        }
+    fn with<T>(&self, run: impl FnOnce(&mut Registry) -> T) -> T {
+        run(&mut self.registry.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

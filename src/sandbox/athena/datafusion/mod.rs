@@ -1,13 +1,14 @@
 //! Apache DataFusion as Athena's engine, in this process, over the log files in memory.
 //!
 //! ```text
-//! SQL ─ dialect (parse, rewrite, refuse) ─▶ plan ─ types ─▶ DataFusion ─ render ─▶ strings
+//! SQL ─ dialect, expression (rewrite, refuse) ─▶ plan ─ types ─▶ DataFusion ─ render ─▶ strings
 //!                                                     ▲
 //!                          provider (prune, count) ◀─ chunk (files as record batches)
 //! ```
 
 mod chunk;
 mod dialect;
+mod expression;
 mod json_cast;
 mod like;
 mod provider;

@@ -1,12 +1,16 @@
 //! What statements mean, the same for every engine.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::clock::Clock;
 use crate::sandbox::athena::engine::{Engine, EngineError, ResultSet, RunningQuery};
 use crate::sandbox::athena::table::{DATABASE, Generation, TABLES};
-use crate::sandbox::athena::{BUCKET, DataFusionEngine, TrinoConfig, TrinoEngine};
+use crate::sandbox::athena::{BUCKET, DataFusionEngine, TableFiles, TrinoConfig, TrinoEngine};
+
+use crate::sandbox::load::load;
 
 use super::fixture::{self, ALICE, BOB};
 
@@ -14,8 +18,18 @@ fn datafusion() -> Arc<dyn Engine> {
     Arc::new(DataFusionEngine::new(&fixture::files()))
 }
 
+/// A public set of records, where `IDENTITY_TRAIL_CORPUS` names the folder of them all.
+fn corpus() -> Option<Arc<TableFiles>> {
+    let folder = std::env::var_os("IDENTITY_TRAIL_CORPUS")?;
+    let report = load(&[PathBuf::from(folder).join("invictus")]).unwrap();
+    Some(Arc::new(TableFiles::new(
+        report.files.into(),
+        Clock::system(),
+    )))
+}
+
 /// The server that `IDENTITY_TRAIL_TRINO` names, which reads `IDENTITY_TRAIL_TRINO_WAREHOUSE`.
-async fn trino() -> Option<Arc<dyn Engine>> {
+async fn trino(files: Arc<TableFiles>) -> Option<Arc<dyn Engine>> {
     let url = std::env::var("IDENTITY_TRAIL_TRINO").ok()?;
     let warehouse = std::env::var_os("IDENTITY_TRAIL_TRINO_WAREHOUSE")
         .expect("IDENTITY_TRAIL_TRINO needs IDENTITY_TRAIL_TRINO_WAREHOUSE beside it");
@@ -24,9 +38,7 @@ async fn trino() -> Option<Arc<dyn Engine>> {
         catalog: "hive".to_owned(),
         warehouse: warehouse.into(),
     };
-    Some(Arc::new(
-        TrinoEngine::start(config, fixture::files()).await.unwrap(),
-    ))
+    Some(Arc::new(TrinoEngine::start(config, files).await.unwrap()))
 }
 
 async fn run(engine: &Arc<dyn Engine>, sql: &str) -> Result<(ResultSet, u64), EngineError> {
@@ -346,7 +358,7 @@ async fn what_might_mean_something_else_is_refused() {
 /// Everything that is the same everywhere, on a real Trino; nothing without one.
 #[tokio::test]
 async fn trino_agrees() {
-    let Some(engine) = trino().await else {
+    let Some(engine) = trino(fixture::files()).await else {
         return;
     };
     selections_hold(&engine).await;
@@ -369,4 +381,42 @@ async fn trino_agrees() {
     assert_eq!(result, Err(EngineError::Cancelled));
     let (counted, _) = rows(&engine, sql).await;
     assert_eq!(counted, json!([["6"]]));
+}
+
+/// The corpus has a known answer, and the engines agree on every record of it.
+#[tokio::test]
+async fn a_public_set_of_records_has_its_known_answer() {
+    let Some(files) = corpus() else {
+        return;
+    };
+    let datafusion: Arc<dyn Engine> = Arc::new(DataFusionEngine::new(&files));
+    let of_benjamin = "SELECT count(*) AS n FROM cloudtrail_by_region \
+                       WHERE useridentity.username = 'benjamin'";
+    assert_eq!(rows(&datafusion, of_benjamin).await.0, json!([["105"]]));
+    let Some(trino) = trino(files).await else {
+        return;
+    };
+    let columns = Generation::Documented.columns().iter();
+    let columns: Vec<String> = columns
+        .map(|column| match column.ddl_type {
+            "string" => column.name.to_owned(),
+            _ => format!("json_format(CAST({0} AS JSON)) AS {0}", column.name),
+        })
+        .collect();
+    let sql = format!(
+        r#"SELECT {}, "$path" AS p FROM {T} ORDER BY eventtime DESC, eventid, "$path""#,
+        columns.join(", ")
+    );
+    let (here, _) = run(&datafusion, &sql).await.unwrap();
+    let (there, _) = run(&trino, &sql).await.unwrap();
+    assert_eq!(here.rows.len(), there.rows.len());
+    // JSON text may differ in the order of members.
+    let parsed = |value: Option<String>| {
+        value.map(|text| serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    };
+    for (here, there) in here.rows.into_iter().zip(there.rows) {
+        let here: Vec<Option<Value>> = here.into_iter().map(parsed).collect();
+        let there: Vec<Option<Value>> = there.into_iter().map(parsed).collect();
+        assert_eq!(here, there);
+    }
 }
