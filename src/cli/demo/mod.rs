@@ -13,11 +13,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tonic::transport::Channel;
 
 use crate::assembly::Assembly;
-use crate::cli::search::{self, SearchArgs};
+use crate::cli::search::{self, Output, SearchArgs};
 use crate::config::Config;
 use crate::federation::HubCredentials;
 use crate::grpc::ServerError;
-use crate::sandbox::args::SandboxArgs;
+use crate::sandbox::args::{ArgsError, SandboxArgs};
 use crate::sandbox::{Denial, Sandbox, StartError};
 
 /// How long a stop may take.
@@ -38,6 +38,9 @@ pub struct DemoCommand {
 /// Why a demo ended other than by a signal.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
+    /// The sandbox's flags do not go together.
+    #[error(transparent)]
+    Flags(#[from] ArgsError),
     /// The sandbox did not start.
     #[error(transparent)]
     Sandbox(#[from] StartError),
@@ -63,7 +66,7 @@ pub async fn run(command: DemoCommand) -> Result<(), DemoError> {
     let generated = args.logs.is_empty();
     let nobody_denied = args.deny_account.is_empty() && args.deny_by_scp.is_empty();
     eprintln!("starting an AWS look-alike …");
-    let sandbox = Sandbox::start(args.config()).await?;
+    let sandbox = Sandbox::start(args.config()?).await?;
     if generated && nobody_denied {
         // One account keeps its role to itself, so that the coverage has something to say.
         if let Some(account) = companion::bystander(&sandbox) {
@@ -97,7 +100,8 @@ pub async fn run(command: DemoCommand) -> Result<(), DemoError> {
         ];
         println!("$ {}\n", question.join(" "));
         let question = question[1..].iter().copied();
-        let asked = Question::parse_from(std::iter::once("search").chain(question)).search;
+        let mut asked = Question::parse_from(std::iter::once("search").chain(question)).search;
+        asked.output = Some(Output::Table);
         let channel = Channel::from_shared(endpoint.clone())
             .map_err(io::Error::other)?
             .connect()
