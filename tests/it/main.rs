@@ -1,8 +1,12 @@
 //! One integration-test binary: every module here talks to the crate through its public surface or a socket.
 #![cfg(feature = "sandbox")]
 
+mod athena;
+mod athena_records;
+mod athena_world;
 mod event_history;
 mod federation;
+mod oracle;
 mod records;
 mod sandbox;
 mod sandbox_athena;
