@@ -160,7 +160,7 @@ async fn a_dropped_reader_stops_its_query_and_gives_its_permit_back() {
     world
         .sandbox
         .athena_faults()
-        .slow(Duration::from_secs(600), Queries::Next(2));
+        .slow(Duration::from_mins(10), Queries::Next(2));
     for stopped in 1..=2 {
         let mut reader = world.open("cloudtrail_projected", &Ask::of(alice())).await;
         // The first page says that the query was started, the second that it runs.
@@ -180,7 +180,7 @@ async fn a_dropped_reader_stops_its_query_and_gives_its_permit_back() {
 async fn a_query_whose_start_is_in_flight_is_stopped_too() {
     let world = World::start(sandbox()).await;
     let faults = world.sandbox.athena_faults();
-    faults.slow(Duration::from_secs(600), Queries::ALL);
+    faults.slow(Duration::from_mins(10), Queries::ALL);
     faults.delay_starts(Duration::from_millis(500), Queries::ALL);
     let mut reader = world.open("cloudtrail_projected", &Ask::of(alice())).await;
     let reading = tokio::spawn(async move { reader.next_page().await });
@@ -201,7 +201,7 @@ async fn a_query_whose_start_is_in_flight_is_stopped_too() {
 async fn shutting_down_waits_for_what_is_still_to_be_stopped() {
     let world = World::start(sandbox()).await;
     let faults = world.sandbox.athena_faults();
-    faults.slow(Duration::from_secs(600), Queries::ALL);
+    faults.slow(Duration::from_mins(10), Queries::ALL);
     faults.delay_starts(Duration::from_millis(200), Queries::ALL);
     let mut reader = world.open("cloudtrail_projected", &Ask::of(alice())).await;
     let reading = tokio::spawn(async move { reader.next_page().await });
@@ -220,7 +220,7 @@ async fn shutting_down_waits_for_what_is_still_to_be_stopped() {
 async fn queries_beyond_the_archives_bound_wait_without_asking() {
     let world = World::start(sandbox()).await;
     let faults = world.sandbox.athena_faults();
-    faults.slow(Duration::from_secs(600), Queries::ALL);
+    faults.slow(Duration::from_mins(10), Queries::ALL);
     let mut running = Vec::new();
     for _ in 0..QUERIES {
         let mut reader = world.open("cloudtrail_projected", &Ask::of(alice())).await;
@@ -289,7 +289,7 @@ async fn a_query_that_outlasts_its_time_is_stopped_and_said_so() {
     world
         .sandbox
         .athena_faults()
-        .slow(Duration::from_secs(600), Queries::ALL);
+        .slow(Duration::from_mins(10), Queries::ALL);
     let error = world
         .read("cloudtrail_projected", &Ask::of(alice()))
         .await

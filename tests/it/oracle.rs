@@ -89,7 +89,7 @@ fn add(identities: &mut BTreeSet<Identity>, who: &UserIdentity) {
     let session = principal
         .split_once(':')
         .map(|(_, session)| session.parse::<SessionName>());
-    let role = (text(&who.arn).split('/').nth(1)).map(|role| role.parse());
+    let role = (text(&who.arn).split('/').nth(1)).map(str::parse);
     if let (Some(Ok(session_name)), "AssumedRole") = (&session, &*text(&who.kind)) {
         identities.insert(Identity::SessionName(session_name.clone()));
         if let Some(Ok(role_name)) = role {
