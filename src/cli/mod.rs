@@ -4,9 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub mod assembly;
 mod channel;
-#[cfg(feature = "sandbox")]
-pub mod demo;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod search;
@@ -24,12 +23,9 @@ struct Cli {
 enum Command {
     /// Run the gRPC service
     Serve(serve::ServeArgs),
-    /// Run the service beside an AWS look-alike, ask it a question, and keep serving
-    #[cfg(feature = "sandbox")]
-    Demo(demo::DemoCommand),
     /// Run an AWS look-alike on a loopback port
     #[cfg(feature = "sandbox")]
-    Sandbox(sandbox::SandboxCommand),
+    Sandbox(Box<sandbox::SandboxCommand>),
     /// Ask a running service, or AWS directly, what an identity did
     Search(Box<search::SearchArgs>),
 }
@@ -38,6 +34,7 @@ enum Command {
 const BAD_USAGE: u8 = 2;
 
 /// Parses the command line, runs the subcommand and turns its end into an exit status.
+#[must_use]
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -56,15 +53,7 @@ async fn dispatch(command: Command) -> ExitCode {
     match command {
         Command::Serve(args) => serve::run(&args).await,
         #[cfg(feature = "sandbox")]
-        Command::Demo(command) => match demo::run(command).await {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("identity-trail demo: {error}");
-                ExitCode::FAILURE
-            }
-        },
-        #[cfg(feature = "sandbox")]
-        Command::Sandbox(command) => match sandbox::run(command).await {
+        Command::Sandbox(command) => match sandbox::run(*command).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("identity-trail sandbox: {error}");

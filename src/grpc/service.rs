@@ -186,8 +186,8 @@ mod tests {
     #[test]
     fn timeouts_are_read_as_the_protocol_writes_them() {
         for (text, expected) in [
-            ("1H", Some(Duration::from_secs(3_600))),
-            ("2M", Some(Duration::from_secs(120))),
+            ("1H", Some(Duration::from_hours(1))),
+            ("2M", Some(Duration::from_mins(2))),
             ("30S", Some(Duration::from_secs(30))),
             ("1500m", Some(Duration::from_millis(1_500))),
             ("10u", Some(Duration::from_micros(10))),

@@ -1,15 +1,17 @@
 //! One integration-test binary: every module here talks to the crate through its public surface or a socket.
 #![cfg(feature = "sandbox")]
 
-mod athena;
-mod athena_records;
-mod athena_world;
 mod event_history;
 mod federation;
-mod oracle;
+mod grpc_accounts;
+mod grpc_event;
+mod grpc_requests;
+mod grpc_server;
+mod grpc_service;
 mod records;
 mod sandbox;
 mod sandbox_athena;
 mod sandbox_faults;
 mod sandbox_lookup;
 mod sandbox_sts;
+mod serve;

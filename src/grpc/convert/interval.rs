@@ -132,6 +132,7 @@ mod tests {
 
     const NOW: i64 = 1_700_000_000;
 
+    #[allow(clippy::unnecessary_wraps, reason = "the fields are optional")]
     fn at(seconds: i64, nanos: i32) -> Option<prost_types::Timestamp> {
         Some(prost_types::Timestamp { seconds, nanos })
     }

@@ -1,0 +1,130 @@
+//! From a configuration to a running service: the one place where the parts meet.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::FutureExt;
+use jiff::SignedDuration;
+use tokio_util::sync::CancellationToken;
+
+use crate::backend::athena::Athena;
+use crate::backend::event_history::EventHistory;
+use crate::clock::Clock;
+use crate::config::{Config, Limits};
+use crate::federation::Federation;
+use crate::grpc::{Probe, ReadinessPace, Server, ServerError, ServerParts};
+use crate::plan::Reason;
+use crate::plan::facts::{ArchiveFacts, Routing};
+use crate::query::{AccessKeyId, AccountId};
+use crate::search::{Engine, EngineLimits, EngineParts, FactSource};
+
+/// The parts of a service that outlive each search.
+pub struct Assembly {
+    engine: Engine,
+    limits: Limits,
+    federation: Arc<Federation>,
+    athena: Arc<Athena>,
+    drain: CancellationToken,
+}
+
+impl Assembly {
+    /// Puts an engine together over `federation`, which was connected with the same `config`. Asks
+    /// AWS nothing. To be called within the runtime that is to run it.
+    #[must_use]
+    pub fn new(config: &Config, federation: Federation, clock: Clock) -> Self {
+        let federation = Arc::new(federation);
+        let athena = Arc::new(Athena::new(config, &federation));
+        let stall_timeout = config.limits.scan_stall_timeout;
+        let drain = CancellationToken::new();
+        let engine = Engine::new(EngineParts {
+            clock,
+            accounts: federation.accounts().to_vec(),
+            routing: routing(&config.routing),
+            limits: EngineLimits {
+                concurrent_searches: usize::try_from(config.limits.concurrent_searches)
+                    .unwrap_or(usize::MAX),
+                page_memory_bytes: config.limits.page_memory_bytes,
+                ..EngineLimits::default()
+            },
+            facts: Arc::new(AwsFacts {
+                athena: Arc::clone(&athena),
+                federation: Arc::clone(&federation),
+            }),
+            event_history: Arc::new(EventHistory::new(
+                Arc::clone(&federation),
+                clock,
+                stall_timeout,
+            )),
+            athena: Arc::clone(&athena) as Arc<_>,
+            drain: drain.clone(),
+        });
+        Self {
+            engine,
+            limits: config.limits.clone(),
+            federation,
+            athena,
+            drain,
+        }
+    }
+
+    /// The engine, for whoever wants to search without a wire between.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Serves on `listen`; port 0 picks a free one. Once: shutting that server down drains the
+    /// engine too.
+    pub async fn serve(&self, listen: SocketAddr) -> Result<Server, ServerError> {
+        let federation = Arc::clone(&self.federation);
+        let probe: Probe = Box::new(move || {
+            let federation = Arc::clone(&federation);
+            async move { federation.check_hub().await }.boxed()
+        });
+        let parts = ServerParts {
+            engine: self.engine.clone(),
+            limits: self.limits.clone(),
+            drain: self.drain.clone(),
+            probe,
+            pace: ReadinessPace::default(),
+        };
+        Server::start(listen, parts).await
+    }
+
+    /// Ends what searches left behind in AWS, within `patience`. To be called when no search runs
+    /// any more, as after [`Server::shut_down`].
+    pub async fn finish(self, patience: Duration) {
+        self.drain.cancel();
+        self.athena.shutdown(patience).await;
+    }
+}
+
+/// What planning asks AWS.
+struct AwsFacts {
+    athena: Arc<Athena>,
+    federation: Arc<Federation>,
+}
+
+#[async_trait]
+impl FactSource for AwsFacts {
+    async fn archives(&self, limit: Duration) -> Vec<Arc<ArchiveFacts>> {
+        self.athena.archives(limit).await
+    }
+
+    async fn key_owner(&self, key: &AccessKeyId) -> Result<AccountId, Reason> {
+        self.federation.access_key_owner(key).await
+    }
+}
+
+fn routing(config: &crate::config::Routing) -> Routing {
+    // The configuration's limits keep these far from what would overflow.
+    let signed =
+        |duration: Duration| SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
+    Routing {
+        archive_delay: signed(config.archive_delay),
+        settle_time: signed(config.settle_time),
+        first_slice: signed(config.first_slice),
+    }
+}

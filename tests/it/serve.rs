@@ -1,0 +1,129 @@
+//! `identity-trail serve` as a process: what it refuses before it binds a port, and how it ends.
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// A configuration of one account; `listen` and `more` are lines of it.
+fn yaml(listen: &str, more: &str) -> String {
+    format!(
+        "listen: {listen}
+hub: {{region: eu-west-1, endpoint_url: \"http://127.0.0.1:9\"}}
+accounts:
+  list:
+    - {{id: \"111122223333\", credentials: hub}}
+regions: [eu-west-1]
+{more}"
+    )
+}
+
+fn write(dir: &Path, text: &str) -> PathBuf {
+    let file = dir.join("identity-trail.yaml");
+    std::fs::write(&file, text).unwrap();
+    file
+}
+
+fn serve(config: &Path, flags: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_identity-trail"));
+    command
+        .args(["serve", "--config"])
+        .arg(config)
+        .args(flags)
+        .env_remove("RUST_LOG")
+        .env_remove("IDENTITY_TRAIL_LISTEN")
+        .env("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+        .env("AWS_SECRET_ACCESS_KEY", "secret")
+        .stdin(Stdio::null());
+    command
+}
+
+fn refused(text: &str) -> Output {
+    let dir = TempDir::new().unwrap();
+    let output = serve(&write(dir.path(), text), &[]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    output
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_bad_configuration_is_told_by_key_and_line_and_binds_no_port() {
+    // Were a port bound before the rest is checked, this one would be in use: another error.
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = taken.local_addr().unwrap().to_string();
+    let told = stderr(&refused(&yaml(&listen, "limits: {max_accounts: 0}\n")));
+    assert!(
+        told.contains("max_accounts") && told.contains("7"),
+        "{told}"
+    );
+    let told = stderr(&refused(&yaml(&listen, "frobnicate: 1\n")));
+    assert!(told.contains("frobnicate"), "{told}");
+}
+
+#[test]
+fn other_addresses_than_loopback_need_a_word_that_says_so() {
+    let told = stderr(&refused(&yaml("0.0.0.0:0", "")));
+    assert!(told.contains("--insecure"), "{told}");
+}
+
+#[test]
+fn a_malformed_log_filter_is_refused() {
+    let dir = TempDir::new().unwrap();
+    let config = write(dir.path(), &yaml("127.0.0.1:0", ""));
+    let mut command = serve(&config, &[]);
+    let output = command.env("RUST_LOG", "a=b=c").output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(stderr(&output).contains("RUST_LOG"));
+}
+
+#[test]
+fn a_port_that_is_taken_is_an_error_but_not_bad_usage() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = taken.local_addr().unwrap().to_string();
+    let dir = TempDir::new().unwrap();
+    let output = serve(&write(dir.path(), &yaml(&listen, "")), &[])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(stderr(&output).contains(&listen));
+}
+
+/// A process that does not outlive the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Fails only if it has ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn sigterm_ends_the_service_well() {
+    let dir = TempDir::new().unwrap();
+    let config = write(
+        dir.path(),
+        &yaml("127.0.0.1:0", "telemetry: {log_format: json}\n"),
+    );
+    let mut command = serve(&config, &[]);
+    let mut running = Running(command.stderr(Stdio::piped()).spawn().unwrap());
+    let lines = BufReader::new(running.0.stderr.take().unwrap()).lines();
+    let mut serving = false;
+    for line in lines {
+        let line: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
+        if line["fields"]["message"] == "serving" {
+            serving = true;
+            let pid = running.0.id().to_string();
+            let killed = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+            assert!(killed.success());
+        }
+    }
+    assert!(serving);
+    assert_eq!(running.0.wait().unwrap().code(), Some(0));
+}
