@@ -1,56 +1,62 @@
-//! The one place where the parts are put together, for every subcommand and every test that runs
-//! the whole.
+//! From a configuration to a running service: the one place where the parts meet.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::FutureExt;
 use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 
 use crate::backend::athena::Athena;
 use crate::backend::event_history::EventHistory;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Limits};
 use crate::federation::{Federation, HubCredentials};
+use crate::grpc::{Probe, ReadinessPace, Server, ServerError, ServerParts};
 use crate::plan::Reason;
 use crate::plan::facts::{ArchiveFacts, Routing};
 use crate::query::{AccessKeyId, AccountId};
 use crate::search::{Engine, EngineLimits, EngineParts, FactSource};
 
-/// Everything that answers searches, put together from a configuration.
+/// The parts of a service that outlive each search.
 pub struct Assembly {
-    /// Runs the searches.
+    /// Runs the searches: for whoever wants to search without a wire between.
     pub engine: Engine,
     /// Accounts and sessions.
     pub federation: Arc<Federation>,
     /// Cancelled to end all searches with a summary and a resume token.
     pub drain: CancellationToken,
+    limits: Limits,
     athena: Arc<Athena>,
 }
 
 impl Assembly {
-    /// Puts the parts together. Asks AWS nothing yet.
+    /// Connects the federation and puts everything together. Asks AWS nothing yet.
     ///
-    /// `hub` overrides the default credential chain (for a sandbox in the same process); `clock`
-    /// is the system's except beside a sandbox with a clock of its own.
+    /// `hub` overrides the default credential chain (for a sandbox in the same process); `clock` is
+    /// the system's except beside a sandbox with a clock of its own.
     pub async fn of(config: &Config, hub: Option<HubCredentials>, clock: Clock) -> Self {
         let federation = match hub {
             Some(hub) => Federation::connect_as(config, hub).await,
             None => Federation::connect(config).await,
         };
+        Self::new(config, federation, clock)
+    }
+
+    /// Puts an engine together over `federation`, which was connected with the same `config`. Asks
+    /// AWS nothing. To be called within the runtime that is to run it.
+    #[must_use]
+    pub fn new(config: &Config, federation: Federation, clock: Clock) -> Self {
         let federation = Arc::new(federation);
         let athena = Arc::new(Athena::new(config, &federation));
+        let stall_timeout = config.limits.scan_stall_timeout;
         let drain = CancellationToken::new();
-        let event_history = EventHistory::new(
-            Arc::clone(&federation),
-            clock,
-            config.limits.scan_stall_timeout,
-        );
         let engine = Engine::new(EngineParts {
             clock,
             accounts: federation.accounts().to_vec(),
-            routing: routing(config),
+            routing: routing(&config.routing),
             limits: EngineLimits {
                 concurrent_searches: usize::try_from(config.limits.concurrent_searches)
                     .unwrap_or(usize::MAX),
@@ -61,27 +67,50 @@ impl Assembly {
                 athena: Arc::clone(&athena),
                 federation: Arc::clone(&federation),
             }),
-            event_history: Arc::new(event_history),
-            athena: Arc::clone(&athena) as _,
+            event_history: Arc::new(EventHistory::new(
+                Arc::clone(&federation),
+                clock,
+                stall_timeout,
+            )),
+            athena: Arc::clone(&athena) as Arc<_>,
             drain: drain.clone(),
         });
         Self {
             engine,
+            limits: config.limits.clone(),
             federation,
-            drain,
             athena,
+            drain,
         }
     }
 
-    /// Ends what outlives its search: abandoned Athena queries are stopped, for at most
-    /// `patience`. To be called when no search runs any more.
-    pub async fn shut_down(&self, patience: Duration) {
+    /// Serves on `listen`; port 0 picks a free one. Once: shutting that server down drains the
+    /// engine too.
+    pub async fn serve(&self, listen: SocketAddr) -> Result<Server, ServerError> {
+        let federation = Arc::clone(&self.federation);
+        let probe: Probe = Box::new(move || {
+            let federation = Arc::clone(&federation);
+            async move { federation.check_hub().await }.boxed()
+        });
+        let parts = ServerParts {
+            engine: self.engine.clone(),
+            limits: self.limits.clone(),
+            drain: self.drain.clone(),
+            probe,
+            pace: ReadinessPace::default(),
+        };
+        Server::start(listen, parts).await
+    }
+
+    /// Ends what searches left behind in AWS, within `patience`. To be called when no search runs
+    /// any more, as after [`Server::shut_down`].
+    pub async fn finish(self, patience: Duration) {
         self.drain.cancel();
         self.athena.shutdown(patience).await;
     }
 }
 
-/// Asks AWS what planning needs to know.
+/// What planning asks AWS.
 struct AwsFacts {
     athena: Arc<Athena>,
     federation: Arc<Federation>,
@@ -98,13 +127,13 @@ impl FactSource for AwsFacts {
     }
 }
 
-fn routing(config: &Config) -> Routing {
-    let seconds = |duration: Duration| {
-        SignedDuration::from_secs(i64::try_from(duration.as_secs()).unwrap_or(i64::MAX))
-    };
+fn routing(config: &crate::config::Routing) -> Routing {
+    // The configuration's limits keep these far from what would overflow.
+    let signed =
+        |duration: Duration| SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
     Routing {
-        archive_delay: seconds(config.routing.archive_delay),
-        settle_time: seconds(config.routing.settle_time),
-        first_slice: seconds(config.routing.first_slice),
+        archive_delay: signed(config.archive_delay),
+        settle_time: signed(config.settle_time),
+        first_slice: signed(config.first_slice),
     }
 }

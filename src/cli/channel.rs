@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use tonic::transport::{Channel, Endpoint};
 
-use super::assembly::Assembly;
+use crate::assembly::Assembly;
 use crate::clock::Clock;
 use crate::config::{self, ConfigError};
-use crate::federation::Federation;
 use crate::grpc::{Server, ServerError};
 
 /// How long connecting may take.
@@ -91,8 +90,7 @@ pub async fn to_service(url: &str) -> Result<Opened, ChannelError> {
 /// A channel to a service in this process, of the configuration at `file`.
 pub async fn to_own_engine(file: &Path) -> Result<Opened, ChannelError> {
     let config = config::load(file)?;
-    let federation = Federation::connect(&config).await;
-    let assembly = Assembly::new(&config, federation, Clock::system());
+    let assembly = Assembly::of(&config, None, Clock::system()).await;
     let server = assembly.serve(([127, 0, 0, 1], 0).into()).await?;
     let url = format!("http://{}", server.local_addr());
     let Opened { channel, .. } = to_service(&url).await?;

@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-pub mod assembly;
 mod channel;
+#[cfg(feature = "sandbox")]
+pub mod demo;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod search;
@@ -23,6 +24,9 @@ struct Cli {
 enum Command {
     /// Run the gRPC service
     Serve(serve::ServeArgs),
+    /// Run the service beside an AWS look-alike, ask it a question, and keep serving
+    #[cfg(feature = "sandbox")]
+    Demo(Box<demo::DemoCommand>),
     /// Run an AWS look-alike on a loopback port
     #[cfg(feature = "sandbox")]
     Sandbox(Box<sandbox::SandboxCommand>),
@@ -52,6 +56,14 @@ pub fn run() -> ExitCode {
 async fn dispatch(command: Command) -> ExitCode {
     match command {
         Command::Serve(args) => serve::run(&args).await,
+        #[cfg(feature = "sandbox")]
+        Command::Demo(command) => match demo::run(*command).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("identity-trail demo: {error}");
+                ExitCode::FAILURE
+            }
+        },
         #[cfg(feature = "sandbox")]
         Command::Sandbox(command) => match sandbox::run(*command).await {
             Ok(()) => ExitCode::SUCCESS,

@@ -9,10 +9,9 @@ use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::BAD_USAGE;
-use super::assembly::Assembly;
+use crate::assembly::Assembly;
 use crate::clock::Clock;
 use crate::config::{self, Config, ConfigError};
-use crate::federation::Federation;
 use crate::grpc::ServerError;
 use crate::telemetry::{self, TelemetryError};
 
@@ -87,8 +86,7 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     check_exposure(&config, args.insecure)?;
     telemetry::init(config.telemetry.log_format)?;
     let mut signals = Signals::new()?;
-    let federation = Federation::connect(&config).await;
-    let assembly = Assembly::new(&config, federation, Clock::system());
+    let assembly = Assembly::of(&config, None, Clock::system()).await;
     let mut server = assembly.serve(config.listen).await?;
     tracing::info!(
         address = %server.local_addr(),

@@ -197,7 +197,10 @@ mod tests {
 
     /// Lanes of events, newest first, shuffled within a second, some events in two lanes; and the
     /// order in which lanes deliver pages.
-    fn lanes() -> impl Strategy<Value = (Vec<Vec<(i64, u32)>>, Vec<(usize, usize)>)> {
+    type Pages = Vec<Vec<(i64, u32)>>;
+    type Turns = Vec<(usize, usize)>;
+
+    fn lanes() -> impl Strategy<Value = (Pages, Turns)> {
         let lane = prop::collection::vec((0..12_i64, 0..20_u32), 0..30);
         let lanes = prop::collection::vec(lane, 1..6);
         lanes.prop_flat_map(|mut lanes| {

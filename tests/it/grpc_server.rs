@@ -86,7 +86,7 @@ async fn scripted() -> (Service, Server, mpsc::Sender<Result<(), Reason>>) {
         .boxed()
     });
     let parts = ServerParts {
-        engine: service.assembly.engine().clone(),
+        engine: service.assembly.engine.clone(),
         limits: Limits::default(),
         drain: CancellationToken::new(),
         probe,

@@ -1,6 +1,6 @@
 //! What the tests of the wire share: the whole service beside a sandbox, and clients of it.
 
-use identity_trail::cli::assembly::Assembly;
+use identity_trail::assembly::Assembly;
 use identity_trail::config::Config;
 use identity_trail::federation::{Federation, HubCredentials};
 use identity_trail::grpc::Server;

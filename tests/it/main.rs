@@ -1,6 +1,9 @@
 //! One integration-test binary: every module here talks to the crate through its public surface or a socket.
 #![cfg(feature = "sandbox")]
 
+mod athena;
+mod athena_records;
+mod athena_world;
 mod event_history;
 mod federation;
 mod grpc_accounts;
@@ -8,6 +11,7 @@ mod grpc_event;
 mod grpc_requests;
 mod grpc_server;
 mod grpc_service;
+mod oracle;
 mod records;
 mod sandbox;
 mod sandbox_athena;

@@ -102,14 +102,13 @@ impl Parser<'_> {
     fn word(&mut self, expected: &'static str) -> Result<String, BadType> {
         self.skip_space();
         let rest = &self.text[self.at..];
-        let (word, quotes) = match rest.strip_prefix('`') {
-            Some(quoted) => (quoted.split('`').next().unwrap_or_default(), 2),
-            None => {
-                let end = rest
-                    .find(|c: char| !(c.is_alphanumeric() || "_-$".contains(c)))
-                    .unwrap_or(rest.len());
-                (&rest[..end], 0)
-            }
+        let (word, quotes) = if let Some(quoted) = rest.strip_prefix('`') {
+            (quoted.split('`').next().unwrap_or_default(), 2)
+        } else {
+            let end = rest
+                .find(|c: char| !(c.is_alphanumeric() || "_-$".contains(c)))
+                .unwrap_or(rest.len());
+            (&rest[..end], 0)
         };
         if word.is_empty() || rest.len() < word.len() + quotes {
             return Err(self.expected(expected));

@@ -7,7 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_sdk_athena::types::{QueryExecution, QueryExecutionState};
+use aws_sdk_athena::types::{
+    AthenaError, QueryExecution, QueryExecutionState, QueryExecutionStatistics,
+    QueryExecutionStatus,
+};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -27,14 +30,14 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 
 /// Reads one scan of an archive.
 pub(super) struct AthenaReader {
-    pub scan: QueryScan,
-    pub state: State,
+    scan: QueryScan,
+    state: State,
     /// Bytes that earlier, failed attempts scanned.
-    pub scanned_before: u64,
+    scanned_before: u64,
     /// Bytes of the attempt under way, as last reported.
-    pub scanned: u64,
+    scanned: u64,
     /// A query that Athena called retryable was started again.
-    pub retried: bool,
+    retried: bool,
 }
 
 /// What is to be read.
@@ -47,7 +50,7 @@ pub(super) struct QueryScan {
 }
 
 /// Where the query stands.
-pub(super) enum State {
+enum State {
     Waiting(BoxFuture<'static, Option<OwnedSemaphorePermit>>),
     Starting(oneshot::Receiver<Started>, Session),
     Running(RemoteQuery, Session, Backoff),
@@ -98,7 +101,7 @@ impl AthenaReader {
         let execution = execution(&query, tally).await?;
         let scanned = execution
             .statistics()
-            .and_then(|statistics| statistics.data_scanned_in_bytes())
+            .and_then(QueryExecutionStatistics::data_scanned_in_bytes)
             .and_then(|bytes| u64::try_from(bytes).ok())
             .unwrap_or(0)
             .max(self.scanned);
@@ -116,8 +119,8 @@ impl AthenaReader {
             Some(state @ (QueryExecutionState::Failed | QueryExecutionState::Cancelled)) => {
                 let id = query.id().cloned();
                 query.has_ended();
-                let error = status.and_then(|status| status.athena_error());
-                if error.is_some_and(|error| error.retryable()) && !self.retried {
+                let error = status.and_then(QueryExecutionStatus::athena_error);
+                if error.is_some_and(AthenaError::retryable) && !self.retried {
                     self.retried = true;
                     self.scanned_before += std::mem::take(&mut self.scanned);
                     tracing::warn!(
@@ -309,8 +312,8 @@ fn query_failed(
     execution: &QueryExecution,
 ) -> Reason {
     let status = execution.status();
-    let error = status.and_then(|status| status.athena_error());
-    let category = match error.and_then(|error| error.error_category()) {
+    let error = status.and_then(QueryExecutionStatus::athena_error);
+    let category = match error.and_then(AthenaError::error_category) {
         Some(1) => "a system error",
         Some(2) => "a user error",
         Some(3) => "an error",
@@ -320,7 +323,7 @@ fn query_failed(
         _ => "an error without a category",
     };
     let said = error
-        .and_then(|error| error.error_message())
+        .and_then(AthenaError::error_message)
         .or_else(|| status.and_then(|status| status.state_change_reason()));
     Reason {
         code: ReasonCode::QueryFailed,
@@ -330,7 +333,7 @@ fn query_failed(
             said.unwrap_or("Athena gives no reason"),
         ),
         aws_code: error
-            .and_then(|error| error.error_type())
+            .and_then(AthenaError::error_type)
             .map(|number| number.to_string()),
         aws_message: said.map(str::to_owned),
         aws_request_id: id.map(str::to_owned),

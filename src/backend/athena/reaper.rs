@@ -25,7 +25,7 @@ use crate::plan::{Reason, ReasonCode};
 const STOPS_IN_FLIGHT: usize = 16;
 
 /// How long a throttled stop is repeated.
-const STOP_FOR: Duration = Duration::from_secs(60);
+const STOP_FOR: Duration = Duration::from_mins(1);
 
 /// How long a throttled start is repeated: Athena's quota of running queries is shared.
 const START_FOR: Duration = Duration::from_mins(5);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aws_sdk_athena::Client;
 use aws_sdk_athena::operation::get_query_results::GetQueryResultsOutput;
-use aws_sdk_athena::types::Row;
+use aws_sdk_athena::types::{ResultSet, Row};
 
 use super::archive::Archive;
 use super::call::{self, Tally};
@@ -93,10 +93,7 @@ impl Results {
         answer: &GetQueryResultsOutput,
         first: bool,
     ) -> Page {
-        let rows = answer
-            .result_set()
-            .map(|result| result.rows())
-            .unwrap_or_default();
+        let rows = answer.result_set().map(ResultSet::rows).unwrap_or_default();
         let mut page = Page::default();
         for (at, row) in rows.iter().enumerate() {
             if first && at == 0 && is_header(statement, row) {

@@ -17,8 +17,8 @@ use std::time::Duration;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
-pub use args::SearchArgs;
-use args::{Output, UsageError};
+use args::UsageError;
+pub use args::{Output, SearchArgs};
 use progress::ProgressLine;
 
 use crate::grpc::pb::identity_trail_service_client::IdentityTrailServiceClient;

@@ -17,7 +17,7 @@ const ISSUER_NAME: &str = "useridentity.sessioncontext.sessionissuer.username";
 const ISSUER_ARN: &str = "useridentity.sessioncontext.sessionissuer.arn";
 
 /// The rows that may be of this identity.
-pub(super) fn condition(identity: &Identity, columns: &Columns<'_>) -> Result<Expr, MissingColumn> {
+pub(super) fn condition(identity: &Identity, columns: Columns<'_>) -> Result<Expr, MissingColumn> {
     match identity {
         Identity::UserName(name) => Ok(Expr::All(vec![
             is_kind(columns, "IAMUser")?,
@@ -42,7 +42,7 @@ pub(super) fn condition(identity: &Identity, columns: &Columns<'_>) -> Result<Ex
     }
 }
 
-fn of_arn(columns: &Columns<'_>, arn: &IdentityArn) -> Result<Expr, MissingColumn> {
+fn of_arn(columns: Columns<'_>, arn: &IdentityArn) -> Result<Expr, MissingColumn> {
     let written = || Expr::text(arn.to_string());
     match &arn.principal {
         ArnPrincipal::User { .. } => Ok(Expr::All(vec![
@@ -67,11 +67,11 @@ fn of_arn(columns: &Columns<'_>, arn: &IdentityArn) -> Result<Expr, MissingColum
     }
 }
 
-fn is_kind(columns: &Columns<'_>, kind: &str) -> Result<Expr, MissingColumn> {
+fn is_kind(columns: Columns<'_>, kind: &str) -> Result<Expr, MissingColumn> {
     Ok(columns.text(KIND)?.equals(Expr::text(kind)))
 }
 
-fn session(columns: &Columns<'_>, name: &SessionName) -> Result<Expr, MissingColumn> {
+fn session(columns: Columns<'_>, name: &SessionName) -> Result<Expr, MissingColumn> {
     let ends = vec![Pattern::Anything, Pattern::Text(format!(":{name}"))];
     Ok(Expr::All(vec![
         is_kind(columns, "AssumedRole")?,
@@ -79,10 +79,10 @@ fn session(columns: &Columns<'_>, name: &SessionName) -> Result<Expr, MissingCol
     ]))
 }
 
-fn role(columns: &Columns<'_>, name: &RoleName) -> Result<Expr, MissingColumn> {
+fn role(columns: Columns<'_>, name: &RoleName) -> Result<Expr, MissingColumn> {
     let issued_by_a_role = Expr::Any(vec![
         columns.text(ISSUER_KIND)?.equals(Expr::text("Role")),
-        columns.text(ISSUER_KIND)?.is_null(),
+        columns.text(ISSUER_KIND)?.null(),
     ]);
     Ok(Expr::Any(vec![
         Expr::All(vec![
@@ -99,7 +99,7 @@ fn role(columns: &Columns<'_>, name: &RoleName) -> Result<Expr, MissingColumn> {
 
 /// Sessions whose issuer does not say what `issuer_column` holds: only their own ARN tells the role.
 fn without(
-    columns: &Columns<'_>,
+    columns: Columns<'_>,
     issuer_column: &str,
     arn_parts: &[&str],
 ) -> Result<Expr, MissingColumn> {
@@ -107,7 +107,7 @@ fn without(
         .iter()
         .flat_map(|part| [Pattern::Text((*part).to_owned()), Pattern::Anything]);
     Ok(Expr::All(vec![
-        columns.text(issuer_column)?.is_null(),
+        columns.text(issuer_column)?.null(),
         is_kind(columns, "AssumedRole")?,
         columns.text(ARN)?.like(pattern.collect()),
     ]))

@@ -297,6 +297,8 @@ fn the_region_partition_narrows_only_where_no_global_event_can_be() {
 
 #[test]
 fn categories_follow_what_the_table_can_tell() {
+    use EventCategory::{Data, Management, NetworkActivity};
+
     let conditions = |without: &[&str], with: &[&str], categories: &[EventCategory]| {
         let mut question = Question::of(Identity::Root);
         question.table = table(without);
@@ -312,7 +314,6 @@ fn categories_follow_what_the_table_can_tell() {
                 .to_owned()
         })
     };
-    use EventCategory::{Data, Management, NetworkActivity};
     let (none, category, flag) = ([], ["eventcategory"], ["managementevent"]);
     let printed = [
         conditions(&none, &none, &[Management]),

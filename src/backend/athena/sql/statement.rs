@@ -122,15 +122,15 @@ pub(in crate::backend::athena) fn statement(
         let any: Result<_, _> = asked
             .identities
             .iter()
-            .map(|identity| identity::condition(identity, &columns))
+            .map(|identity| identity::condition(identity, columns))
             .collect();
         filter.push(Expr::Any(any?));
     }
     if !asked.event_names.is_empty() {
-        filter.push(Expr::column("eventname").is_in(asked.event_names));
+        filter.push(Expr::column("eventname").among(asked.event_names));
     }
     if !asked.event_sources.is_empty() {
-        filter.push(Expr::column("eventsource").is_in(asked.event_sources));
+        filter.push(Expr::column("eventsource").among(asked.event_sources));
     }
     filter.extend(categories(asked.categories, archive, columns)?);
 
@@ -254,7 +254,7 @@ fn categories(
         let says = |text| column.clone().equals(Expr::text(text));
         match (management, data) {
             (true, true) => Expr::All(Vec::new()),
-            (true, false) => Expr::Any(vec![says("true"), column.clone().is_null()]),
+            (true, false) => Expr::Any(vec![says("true"), column.clone().null()]),
             (false, true) => says("false"),
             (false, false) => Expr::Any(Vec::new()),
         }
@@ -269,11 +269,11 @@ fn categories(
             )),
         };
     };
-    let named = category.clone().is_in(asked.iter().map(|c| c.as_str()));
+    let named = category.clone().among(asked.iter().map(|c| c.as_str()));
     let absent = match unclassed {
-        Some(unclassed) => Expr::All(vec![category.is_null(), unclassed]),
+        Some(unclassed) => Expr::All(vec![category.null(), unclassed]),
         // Without both members a record is a management event.
-        None if management => category.is_null(),
+        None if management => category.null(),
         None => return Ok(Some(named)),
     };
     Ok(Some(Expr::Any(vec![named, absent])))
@@ -303,13 +303,13 @@ impl Partitions<'_> {
         let recipient = self.columns.text("recipientaccountid").ok();
         Ok(match (partition.transpose()?, recipient) {
             (Some(partition), Some(recipient)) => vec![
-                partition.clone().is_in(ids()),
-                Expr::Coalesce(vec![recipient, partition]).is_in(ids()),
+                partition.clone().among(ids()),
+                Expr::Coalesce(vec![recipient, partition]).among(ids()),
             ],
-            (Some(partition), None) => vec![partition.is_in(ids())],
+            (Some(partition), None) => vec![partition.among(ids())],
             (None, Some(recipient)) => vec![Expr::Any(vec![
-                recipient.clone().is_in(ids()),
-                recipient.is_null(),
+                recipient.clone().among(ids()),
+                recipient.null(),
             ])],
             (None, None) => {
                 let of_one = self.archive.holds.accounts.as_deref();
@@ -332,11 +332,11 @@ impl Partitions<'_> {
     /// events.
     fn regions(&self, regions: &BTreeSet<Region>) -> Result<Vec<Expr>, Unwritable> {
         let names = || regions.iter().map(Region::as_str);
-        let mut filter = vec![self.columns.text("awsregion")?.is_in(names())];
+        let mut filter = vec![self.columns.text("awsregion")?.among(names())];
         if regions.iter().all(stays_in_its_files) {
             filter.push(
                 self.column(&self.archive.partitions.columns.region)?
-                    .is_in(names()),
+                    .among(names()),
             );
         }
         Ok(filter)
@@ -357,7 +357,7 @@ impl Partitions<'_> {
 
     fn date_part(&self, name: &str) -> Result<DatePart, Unwritable> {
         if !self.columns.has(name) {
-            return Err(self.missing(name));
+            return Err(missing(name));
         }
         Ok(DatePart {
             column: Expr::column(name),
@@ -369,16 +369,16 @@ impl Partitions<'_> {
         if self.columns.is_text(name) {
             Ok(Expr::column(name))
         } else {
-            Err(self.missing(name))
+            Err(missing(name))
         }
     }
+}
 
-    fn missing(&self, name: &str) -> Unwritable {
-        Unwritable::Table(format!(
-            "it has no partition column {name} of type string, which the configuration's \
-             partitions expect"
-        ))
-    }
+fn missing(name: &str) -> Unwritable {
+    Unwritable::Table(format!(
+        "it has no partition column {name} of type string, which the configuration's partitions \
+         expect"
+    ))
 }
 
 /// Whether all events of a Region lie in its own files: those of global services (IAM, STS,

@@ -104,12 +104,12 @@ impl Expr {
     }
 
     /// Whether this is one of the strings.
-    pub fn is_in<T: Into<String>>(self, texts: impl IntoIterator<Item = T>) -> Self {
+    pub fn among<T: Into<String>>(self, texts: impl IntoIterator<Item = T>) -> Self {
         Self::In(Box::new(self), texts.into_iter().map(Self::text).collect())
     }
 
     /// Whether this has no value.
-    pub fn is_null(self) -> Self {
+    pub fn null(self) -> Self {
         Self::IsNull(Box::new(self))
     }
 }
@@ -252,7 +252,7 @@ mod tests {
         assert_eq!(Expr::Any(Vec::new()).to_string(), "FALSE");
         assert_eq!(Expr::All(Vec::new()).to_string(), "TRUE");
         assert_eq!(
-            Expr::column("a").is_in(Vec::<String>::new()).to_string(),
+            Expr::column("a").among(Vec::<String>::new()).to_string(),
             "FALSE"
         );
     }

@@ -1,0 +1,369 @@
+//! The Athena backend against the sandbox: the real SDK, and a real engine that runs the SQL.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use identity_trail::backend::Backend;
+use identity_trail::plan::ReasonCode;
+use identity_trail::query::event::RecordOrigin;
+use identity_trail::query::{Event, EventCategory, EventFilter, Identity, RecordView};
+use identity_trail::sandbox::athena::{Queries, QueryFailure};
+use identity_trail::sandbox::{Account, Data, Percent};
+
+use crate::athena_records::{self, ACCOUNTS};
+use crate::athena_world::{Ask, QUERIES, World, drain, range, sandbox};
+use crate::oracle::{self, Seen};
+
+fn alice() -> Identity {
+    Identity::UserName("alice".parse().unwrap())
+}
+
+#[tokio::test]
+async fn every_identity_finds_what_a_naive_scan_finds_in_each_table() {
+    let world = World::start(sandbox()).await;
+    let mut identities = oracle::identities(world.sandbox.files());
+    // The accounts' identities are alike: the ARNs of one of them will do.
+    let account = ACCOUNTS[1].parse().unwrap();
+    identities.retain(|identity| match identity {
+        Identity::Arn(arn) => arn.account == account,
+        _ => true,
+    });
+    assert!(identities.len() > 20, "{identities:?}");
+    let asks: Vec<Ask> = identities.into_iter().map(Ask::of).collect();
+    let found: usize = world.assert_same_as_naive(&asks).await.iter().sum();
+    assert!(found > 200, "{found}");
+}
+
+#[tokio::test]
+async fn filters_accounts_regions_and_times_narrow_like_a_naive_scan() {
+    let world = World::start(sandbox()).await;
+    let all = Ask {
+        identities: oracle::identities(world.sandbox.files()),
+        ..Ask::of(alice())
+    };
+    let regions = |names: &[&str]| Some(names.iter().map(|name| name.parse().unwrap()).collect());
+    let filter = |change: fn(&mut EventFilter)| {
+        let mut filter = EventFilter::default();
+        change(&mut filter);
+        filter
+    };
+    let asks = [
+        Ask {
+            accounts: [ACCOUNTS[1].parse().unwrap()].into(),
+            ..all.clone()
+        },
+        Ask {
+            regions: regions(&["us-east-1"]),
+            ..all.clone()
+        },
+        Ask {
+            regions: regions(&["eu-central-1", "eu-west-1"]),
+            ..all.clone()
+        },
+        Ask {
+            range: range("2026-08-31T23:30:00Z", "2026-09-01T00:00:01Z"),
+            ..all.clone()
+        },
+        Ask {
+            filter: filter(|filter| filter.event_names = vec!["GetObject".into()]),
+            ..all.clone()
+        },
+        Ask {
+            filter: filter(|filter| filter.event_sources = vec!["iam.amazonaws.com".into()]),
+            ..all.clone()
+        },
+        Ask {
+            filter: filter(|filter| filter.categories = vec![EventCategory::Data]),
+            ..all.clone()
+        },
+        Ask {
+            filter: filter(|filter| {
+                filter.categories = vec![EventCategory::Management, EventCategory::Data];
+            }),
+            ..all
+        },
+    ];
+    let found = world.assert_same_as_naive(&asks).await;
+    assert!(found.iter().all(|events| *events > 0), "{found:?}");
+}
+
+#[tokio::test]
+async fn a_rebuilt_record_is_the_delivered_one_but_for_what_the_table_cannot_show() {
+    let world = World::start(sandbox()).await;
+    let ask = Ask {
+        identities: oracle::identities(world.sandbox.files()),
+        record_view: RecordView::Full,
+        ..Ask::of(alice())
+    };
+    let mut delivered = oracle::events(world.sandbox.files(), true);
+    delivered.retain(|event| ask.admits(event));
+    let delivered: BTreeMap<Seen, Event> = delivered
+        .into_iter()
+        .map(|event| (Seen::of(&event), event))
+        .collect();
+    let drained = world.read("cloudtrail_projected", &ask).await;
+    let mut compared = 0;
+    for event in drained.events.iter().filter(|event| ask.admits(event)) {
+        let original = &delivered[&Seen::of(event)];
+        oracle::assert_shows_the_same(event, original);
+        assert_eq!(
+            event.provenance.archive.as_deref(),
+            Some("cloudtrail_projected")
+        );
+        assert!(event.provenance.aws_request_id.is_some());
+        assert!(
+            event
+                .provenance
+                .log_file
+                .as_deref()
+                .unwrap()
+                .starts_with("s3://")
+        );
+        let record = event.record.as_ref().unwrap();
+        let RecordOrigin::Rebuilt { unseen_fields } = &record.origin else {
+            panic!("{:?}", record.origin);
+        };
+        assert!(unseen_fields.iter().any(|name| name == "managementEvent"));
+        compared += 1;
+    }
+    assert!(compared > 50, "{compared}");
+}
+
+#[tokio::test]
+async fn a_result_of_many_pages_is_read_page_by_page() {
+    let mut config = sandbox();
+    config.data = Data::Files {
+        accounts: vec![Account {
+            id: ACCOUNTS[0].into(),
+            name: "one".into(),
+        }],
+        files: athena_records::many(2_500),
+    };
+    let world = World::start(config).await;
+    let drained = world.read("cloudtrail_by_account", &Ask::of(alice())).await;
+    assert_eq!(drained.error, None);
+    assert_eq!(drained.events.len(), 2_500);
+    assert!(drained.events.is_sorted_by(|a, b| a.key.time >= b.key.time));
+    let with_events = drained
+        .pages
+        .iter()
+        .filter(|page| page.cost.events_read > 0);
+    assert_eq!(with_events.count(), 3);
+    let last = drained.pages.last().unwrap();
+    assert!(last.cost.bytes_scanned_total > 0);
+    assert!(drained.requests() >= 5);
+}
+
+#[tokio::test]
+async fn a_dropped_reader_stops_its_query_and_gives_its_permit_back() {
+    let world = World::start(sandbox()).await;
+    world
+        .sandbox
+        .athena_faults()
+        .slow(Duration::from_mins(10), Queries::Next(2));
+    for stopped in 1..=2 {
+        let mut reader = world.open("cloudtrail_projected", &Ask::of(alice())).await;
+        // The first page says that the query was started, the second that it runs.
+        for _ in 0..2 {
+            let page = reader.next_page().await.unwrap();
+            assert!(page.events.is_empty() && !page.end);
+        }
+        drop(reader);
+        world.until_stopped(stopped).await;
+    }
+    let drained = world.read("cloudtrail_projected", &Ask::of(alice())).await;
+    assert_eq!(drained.error, None);
+    assert!(!drained.events.is_empty());
+}
+
+#[tokio::test]
+async fn a_query_whose_start_is_in_flight_is_stopped_too() {
+    let world = World::start(sandbox()).await;
+    let faults = world.sandbox.athena_faults();
+    faults.slow(Duration::from_mins(10), Queries::ALL);
+    faults.delay_starts(Duration::from_millis(500), Queries::ALL);
+    let mut reader = world.open("cloudtrail_projected", &Ask::of(alice())).await;
+    let reading = tokio::spawn(async move { reader.next_page().await });
+    world
+        .until("the query is started", |sandbox| {
+            sandbox.athena_stats().started == 1
+        })
+        .await;
+    // Its answer, with the query's id, is still on its way.
+    reading.abort();
+    assert!(reading.await.unwrap_err().is_cancelled());
+    assert_eq!(world.sandbox.athena_stats().stopped, 0);
+    world.until_stopped(1).await;
+    assert_eq!(world.sandbox.athena_stats().started, 1);
+}
+
+#[tokio::test]
+async fn shutting_down_waits_for_what_is_still_to_be_stopped() {
+    let world = World::start(sandbox()).await;
+    let faults = world.sandbox.athena_faults();
+    faults.slow(Duration::from_mins(10), Queries::ALL);
+    faults.delay_starts(Duration::from_millis(200), Queries::ALL);
+    let mut reader = world.open("cloudtrail_projected", &Ask::of(alice())).await;
+    let reading = tokio::spawn(async move { reader.next_page().await });
+    world
+        .until("the query is started", |sandbox| {
+            sandbox.athena_stats().started == 1
+        })
+        .await;
+    reading.abort();
+    assert!(reading.await.unwrap_err().is_cancelled());
+    world.athena.shutdown(Duration::from_secs(30)).await;
+    assert_eq!(world.sandbox.athena_stats().stopped, 1);
+}
+
+#[tokio::test]
+async fn queries_beyond_the_archives_bound_wait_without_asking() {
+    let world = World::start(sandbox()).await;
+    let faults = world.sandbox.athena_faults();
+    faults.slow(Duration::from_mins(10), Queries::ALL);
+    let mut running = Vec::new();
+    for _ in 0..QUERIES {
+        let mut reader = world.open("cloudtrail_projected", &Ask::of(alice())).await;
+        reader.next_page().await.unwrap();
+        running.push(reader);
+    }
+    let mut one_more = world.open("cloudtrail_projected", &Ask::of(alice())).await;
+    {
+        let waiting = one_more.next_page();
+        tokio::pin!(waiting);
+        assert!(futures::poll!(&mut waiting).is_pending());
+        faults.clear();
+        running.pop();
+        let page = waiting.await.unwrap();
+        assert!(!page.end);
+    }
+    drop(running);
+    let drained = drain(one_more).await;
+    assert_eq!(drained.error, None);
+}
+
+#[tokio::test]
+async fn a_retryable_failure_is_tried_once_more_and_another_is_told_in_athenas_words() {
+    let world = World::start(sandbox()).await;
+    let fail = |retryable, queries| {
+        let message = "HIVE_CURSOR_ERROR: a file is broken".to_owned();
+        world
+            .sandbox
+            .athena_faults()
+            .fail(QueryFailure { retryable, message }, queries);
+    };
+    let ask = Ask::of(alice());
+    fail(true, Queries::Next(1));
+    let drained = world.read("cloudtrail_projected", &ask).await;
+    assert_eq!(drained.error, None);
+    assert!(!drained.events.is_empty());
+    assert_eq!(world.sandbox.athena_stats().started, 2);
+
+    fail(true, Queries::Next(2));
+    let error = world
+        .read("cloudtrail_projected", &ask)
+        .await
+        .error
+        .unwrap();
+    assert_eq!(error.reason.code, ReasonCode::QueryFailed);
+    assert_eq!(world.sandbox.athena_stats().started, 4);
+
+    fail(false, Queries::ALL);
+    let error = world
+        .read("cloudtrail_projected", &ask)
+        .await
+        .error
+        .unwrap();
+    assert_eq!(error.reason.code, ReasonCode::QueryFailed);
+    assert!(error.reason.message.contains("a file is broken"), "{error}");
+    assert!(error.reason.message.contains("user error"), "{error}");
+    assert!(error.reason.aws_request_id.is_some());
+    assert!(error.cost.bytes_scanned_total > 0);
+    assert_eq!(world.sandbox.athena_stats().started, 5);
+    assert_eq!(world.sandbox.athena_stats().stopped, 0);
+}
+
+#[tokio::test]
+async fn a_query_that_outlasts_its_time_is_stopped_and_said_so() {
+    let world = World::start_with(sandbox(), "1s").await;
+    world
+        .sandbox
+        .athena_faults()
+        .slow(Duration::from_mins(10), Queries::ALL);
+    let error = world
+        .read("cloudtrail_projected", &Ask::of(alice()))
+        .await
+        .error
+        .unwrap();
+    assert_eq!(error.reason.code, ReasonCode::QueryFailed);
+    assert!(error.reason.message.contains("query_timeout"), "{error}");
+    world.until_stopped(1).await;
+}
+
+#[tokio::test]
+async fn a_spent_byte_budget_stops_the_query_and_starts_no_other() {
+    let world = World::start(sandbox()).await;
+    // The bytes that a slow query reports grow as it runs.
+    world
+        .sandbox
+        .athena_faults()
+        .slow(Duration::from_secs(20), Queries::ALL);
+    let ask = Ask {
+        max_scan_bytes: Some(1),
+        ..Ask::of(alice())
+    };
+    let archive = world.archive("cloudtrail_projected").await;
+    let search = ask.search();
+    let error = drain(world.athena.open(&ask.scan(&archive), &search))
+        .await
+        .error
+        .unwrap();
+    assert_eq!(error.reason.code, ReasonCode::MaxScanBytes);
+    assert!(error.cost.bytes_scanned_total > 0);
+    world.until_stopped(1).await;
+
+    let error = drain(world.athena.open(&ask.scan(&archive), &search))
+        .await
+        .error
+        .unwrap();
+    assert_eq!(error.reason.code, ReasonCode::MaxScanBytes);
+    assert_eq!(world.sandbox.athena_stats().started, 1);
+}
+
+#[tokio::test]
+async fn throttled_calls_are_repeated_and_counted() {
+    let mut config = sandbox();
+    config.faults.throttle = Percent::try_from(30).unwrap();
+    let world = World::start(config).await;
+    let mut throttles = 0;
+    for _ in 0..5 {
+        let ask = Ask::of(alice());
+        let drained = world.read("cloudtrail_by_region", &ask).await;
+        assert_eq!(
+            drained.seen(&ask),
+            world.naive("cloudtrail_by_region", &ask)
+        );
+        throttles += (drained.pages.iter())
+            .map(|page| page.cost.throttles)
+            .sum::<u64>();
+    }
+    assert!(throttles > 0);
+    assert_eq!(world.sandbox.athena_stats().started, 5);
+}
+
+#[tokio::test]
+async fn a_table_that_is_not_there_or_lacks_a_column_is_a_reason() {
+    let world = World::start(sandbox()).await;
+    let missing = world.archive("no_such_table").await;
+    let reason = missing.table.clone().unwrap_err();
+    assert_eq!(reason.code, ReasonCode::ArchiveUnusable);
+    assert!(reason.message.contains("no_such_table"), "{reason:?}");
+
+    // The older table cannot tell data events.
+    let mut ask = Ask::of(alice());
+    ask.filter.categories = vec![EventCategory::Data];
+    let error = world.read("cloudtrail_legacy", &ask).await.error.unwrap();
+    assert_eq!(error.reason.code, ReasonCode::ArchiveUnusable);
+    assert!(error.reason.message.contains("eventcategory"), "{error}");
+    assert_eq!(world.sandbox.athena_stats().started, 0);
+}
