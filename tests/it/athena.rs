@@ -6,13 +6,16 @@ use std::time::Duration;
 use identity_trail::backend::Backend;
 use identity_trail::plan::ReasonCode;
 use identity_trail::query::event::RecordOrigin;
-use identity_trail::query::{Event, EventCategory, EventFilter, Identity, RecordView};
+use identity_trail::query::{Event, EventCategory, Identity, RecordView};
 use identity_trail::sandbox::athena::{Queries, QueryFailure};
-use identity_trail::sandbox::{Account, Data, Percent};
+use identity_trail::sandbox::{Account, Data, Percent, SandboxConfig};
 
 use crate::athena_records::{self, ACCOUNTS};
-use crate::athena_world::{Ask, QUERIES, World, drain, range, sandbox};
+use crate::athena_world::{
+    Ask, CORPUS_SETS, QUERIES, World, corpus_asks, drain, narrowed, one_for_each_identity, sandbox,
+};
 use crate::oracle::{self, Seen};
+use crate::sandbox::corpus;
 
 fn alice() -> Identity {
     Identity::UserName("alice".parse().unwrap())
@@ -21,15 +24,7 @@ fn alice() -> Identity {
 #[tokio::test]
 async fn every_identity_finds_what_a_naive_scan_finds_in_each_table() {
     let world = World::start(sandbox()).await;
-    let mut identities = oracle::identities(world.sandbox.files());
-    // The accounts' identities are alike: the ARNs of one of them will do.
-    let account = ACCOUNTS[1].parse().unwrap();
-    identities.retain(|identity| match identity {
-        Identity::Arn(arn) => arn.account == account,
-        _ => true,
-    });
-    assert!(identities.len() > 20, "{identities:?}");
-    let asks: Vec<Ask> = identities.into_iter().map(Ask::of).collect();
+    let asks = one_for_each_identity(&world);
     let found: usize = world.assert_same_as_naive(&asks).await.iter().sum();
     assert!(found > 200, "{found}");
 }
@@ -37,54 +32,20 @@ async fn every_identity_finds_what_a_naive_scan_finds_in_each_table() {
 #[tokio::test]
 async fn filters_accounts_regions_and_times_narrow_like_a_naive_scan() {
     let world = World::start(sandbox()).await;
-    let all = Ask {
-        identities: oracle::identities(world.sandbox.files()),
-        ..Ask::of(alice())
-    };
-    let regions = |names: &[&str]| Some(names.iter().map(|name| name.parse().unwrap()).collect());
-    let filter = |change: fn(&mut EventFilter)| {
-        let mut filter = EventFilter::default();
-        change(&mut filter);
-        filter
-    };
-    let asks = [
-        Ask {
-            accounts: [ACCOUNTS[1].parse().unwrap()].into(),
-            ..all.clone()
-        },
-        Ask {
-            regions: regions(&["us-east-1"]),
-            ..all.clone()
-        },
-        Ask {
-            regions: regions(&["eu-central-1", "eu-west-1"]),
-            ..all.clone()
-        },
-        Ask {
-            range: range("2026-08-31T23:30:00Z", "2026-09-01T00:00:01Z"),
-            ..all.clone()
-        },
-        Ask {
-            filter: filter(|filter| filter.event_names = vec!["GetObject".into()]),
-            ..all.clone()
-        },
-        Ask {
-            filter: filter(|filter| filter.event_sources = vec!["iam.amazonaws.com".into()]),
-            ..all.clone()
-        },
-        Ask {
-            filter: filter(|filter| filter.categories = vec![EventCategory::Data]),
-            ..all.clone()
-        },
-        Ask {
-            filter: filter(|filter| {
-                filter.categories = vec![EventCategory::Management, EventCategory::Data];
-            }),
-            ..all
-        },
-    ];
+    let asks = narrowed(&world);
     let found = world.assert_same_as_naive(&asks).await;
     assert!(found.iter().all(|events| *events > 0), "{found:?}");
+}
+
+#[tokio::test]
+async fn identities_of_real_records_find_what_a_naive_scan_finds() {
+    for set in CORPUS_SETS {
+        let Some(directory) = corpus(set) else { return };
+        let world = World::start(SandboxConfig::new(Data::Logs(vec![directory]))).await;
+        let asks = corpus_asks(&world, 40);
+        let found = world.assert_same_as_naive(&asks).await;
+        assert!(found.iter().sum::<usize>() > 0, "{set}");
+    }
 }
 
 #[tokio::test]

@@ -310,3 +310,95 @@ pub fn sandbox() -> SandboxConfig {
     config.now = Some(NOW.parse().unwrap());
     config
 }
+
+/// The sets of the corpus that the tables are held against.
+pub const CORPUS_SETS: [&str; 6] = [
+    "custodian-fixtures",
+    "invictus",
+    "otrf-s3-breach",
+    "panther-fixtures",
+    "stratus",
+    "traildiscover",
+];
+
+/// A question for each identity that occurs.
+pub fn one_for_each_identity(world: &World) -> Vec<Ask> {
+    let mut identities = oracle::identities(world.sandbox.files());
+    // The accounts' identities are alike: the ARNs of one of them will do.
+    let account = ACCOUNTS[1].parse().unwrap();
+    identities.retain(|identity| match identity {
+        Identity::Arn(arn) => arn.account == account,
+        _ => true,
+    });
+    assert!(identities.len() > 20, "{identities:?}");
+    identities.into_iter().map(Ask::of).collect()
+}
+
+/// A question about all identities at once, narrowed in each other way.
+pub fn narrowed(world: &World) -> Vec<Ask> {
+    let all = Ask {
+        identities: oracle::identities(world.sandbox.files()),
+        ..Ask::of(Identity::Root)
+    };
+    let regions = |names: &[&str]| Some(names.iter().map(|name| name.parse().unwrap()).collect());
+    let filter = |change: fn(&mut EventFilter)| {
+        let mut filter = EventFilter::default();
+        change(&mut filter);
+        filter
+    };
+    vec![
+        Ask {
+            accounts: [ACCOUNTS[1].parse().unwrap()].into(),
+            ..all.clone()
+        },
+        Ask {
+            regions: regions(&["us-east-1"]),
+            ..all.clone()
+        },
+        Ask {
+            regions: regions(&["eu-central-1", "eu-west-1"]),
+            ..all.clone()
+        },
+        Ask {
+            range: range("2026-08-31T23:30:00Z", "2026-09-01T00:00:01Z"),
+            ..all.clone()
+        },
+        Ask {
+            filter: filter(|filter| filter.event_names = vec!["GetObject".into()]),
+            ..all.clone()
+        },
+        Ask {
+            filter: filter(|filter| filter.event_sources = vec!["iam.amazonaws.com".into()]),
+            ..all.clone()
+        },
+        Ask {
+            filter: filter(|filter| filter.categories = vec![EventCategory::Data]),
+            ..all.clone()
+        },
+        Ask {
+            filter: filter(|filter| {
+                filter.categories = vec![EventCategory::Management, EventCategory::Data];
+            }),
+            ..all
+        },
+    ]
+}
+
+/// A question for every `each`th identity of a corpus set, and one for all of them at once.
+pub fn corpus_asks(world: &World, each: usize) -> Vec<Ask> {
+    let files = world.sandbox.files();
+    let identities = oracle::identities(files);
+    let accounts: BTreeSet<AccountId> = (files.iter())
+        .map(|file| file.account_id.parse().unwrap())
+        .collect();
+    let ask = |identities| Ask {
+        identities,
+        range: range("2012-01-01T00:00:00Z", "2026-11-01T00:00:00Z"),
+        accounts: accounts.clone(),
+        ..Ask::of(Identity::Root)
+    };
+    let some = identities.iter().step_by(each);
+    let mut asks: Vec<Ask> = some.map(|identity| ask(vec![identity.clone()])).collect();
+    asks.push(ask(identities));
+    asks
+}

@@ -19,3 +19,4 @@ mod sandbox_faults;
 mod sandbox_lookup;
 mod sandbox_sts;
 mod serve;
+mod trino;

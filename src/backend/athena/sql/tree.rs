@@ -204,11 +204,23 @@ impl Pattern {
     }
 }
 
+/// So many conditions stand in one pair of parentheses. A parser makes a chain of them, as deep as
+/// they are many, so more are printed as a balanced tree: depth is what exhausts an engine's stack.
+const CHAIN: usize = 16;
+
 /// Parts that are conditions themselves, in parentheses where there are several.
 fn connected(f: &mut fmt::Formatter<'_>, parts: &[Expr], between: &str, none: &str) -> fmt::Result {
     match parts {
         [] => f.write_str(none),
         [one] => write!(f, "{one}"),
+        _ if parts.len() > CHAIN => {
+            let (first, second) = parts.split_at(parts.len() / 2);
+            f.write_str("(")?;
+            connected(f, first, between, none)?;
+            f.write_str(between)?;
+            connected(f, second, between, none)?;
+            f.write_str(")")
+        }
         _ => {
             f.write_str("(")?;
             separated(f, parts, between)?;
@@ -255,6 +267,20 @@ mod tests {
             Expr::column("a").among(Vec::<String>::new()).to_string(),
             "FALSE"
         );
+    }
+
+    #[test]
+    fn many_conditions_nest_no_deeper_than_they_must() {
+        let many = (0..1000).map(|n| Expr::column("a").equals(Expr::Integer(n)));
+        let printed = Expr::Any(many.collect()).to_string();
+        let mut deepest = 0_i32;
+        let mut depth = 0;
+        for c in printed.chars() {
+            depth += i32::from(c == '(') - i32::from(c == ')');
+            deepest = deepest.max(depth);
+        }
+        assert_eq!(printed.matches("\"a\" = ").count(), 1000);
+        assert!(deepest <= 7, "{deepest}");
     }
 
     #[test]
