@@ -384,7 +384,10 @@ pub fn narrowed(world: &World) -> Vec<Ask> {
     ]
 }
 
-/// A question for every `each`th identity of a corpus set, and one for all of them at once.
+/// Identities that one question may be about: what the service takes by default.
+const TOGETHER: usize = 20;
+
+/// A question for every `each`th identity of a corpus set, and for every `each`th group of them.
 pub fn corpus_asks(world: &World, each: usize) -> Vec<Ask> {
     let files = world.sandbox.files();
     let identities = oracle::identities(files);
@@ -398,7 +401,8 @@ pub fn corpus_asks(world: &World, each: usize) -> Vec<Ask> {
         ..Ask::of(Identity::Root)
     };
     let some = identities.iter().step_by(each);
-    let mut asks: Vec<Ask> = some.map(|identity| ask(vec![identity.clone()])).collect();
-    asks.push(ask(identities));
-    asks
+    let groups = identities.chunks(TOGETHER).step_by(each);
+    some.map(|identity| ask(vec![identity.clone()]))
+        .chain(groups.map(|group| ask(group.to_vec())))
+        .collect()
 }
