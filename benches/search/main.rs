@@ -1,0 +1,114 @@
+//! The search, end to end: the service in a process of its own, its AWS (the sandbox) in another,
+//! the client in this one. Every number stands beside what the bare SDK does with the same pages in
+//! the same run; what counts is the ratio.
+//!
+//! `cargo bench` runs everything, `cargo bench -- a` one of them; `quick` cuts the volume to a tenth.
+//! The exit status is 1 if a target is missed.
+#![forbid(unsafe_code)]
+
+mod bare;
+mod client;
+mod first_event;
+mod fixture;
+mod memory;
+mod process;
+mod quota;
+mod report;
+mod throughput;
+
+use std::process::ExitCode;
+
+use report::Row;
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// How much is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Volume {
+    /// What the targets are about.
+    Full,
+    /// A tenth, to try the benchmark itself.
+    Quick,
+}
+
+impl Volume {
+    fn of(self, full: u32) -> u32 {
+        match self {
+            Self::Full => full,
+            Self::Quick => full / 10,
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let ended = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [process::SANDBOX, fixture] => runtime().block_on(process::be_sandbox(fixture)),
+        [process::BARE, fixture] => runtime().block_on(memory::be_bare(fixture)),
+        _ => measure(&args),
+    };
+    match ended {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(args: &[String]) -> Result<ExitCode, Error> {
+    const ALL: [&str; 4] = ["a", "b", "c", "d"];
+    let mut volume = Volume::Full;
+    let mut wanted = Vec::new();
+    for arg in args {
+        match arg.as_str() {
+            // Cargo's own.
+            "--bench" => {}
+            "quick" => volume = Volume::Quick,
+            name if ALL.contains(&name) => wanted.push(name),
+            other => {
+                eprintln!("`{other}` is no benchmark: there are a, b, c and d, and `quick`");
+                return Ok(ExitCode::from(2));
+            }
+        }
+    }
+    if wanted.is_empty() {
+        wanted = ALL.to_vec();
+    }
+    report::print_machine();
+    let mut rows: Vec<Row> = Vec::new();
+    for name in wanted {
+        eprintln!("running {name} …");
+        rows.extend(runtime().block_on(async {
+            match name {
+                "a" => throughput::run(volume).await,
+                "b" => quota::run().await,
+                "c" => first_event::run().await,
+                _ => memory::run(volume).await,
+            }
+        })?);
+    }
+    report::print(&rows);
+    if volume == Volume::Quick {
+        println!("\nquick: a tenth of the volume, no measure of the targets");
+    }
+    let met = rows.iter().all(|row| row.met);
+    Ok(if met {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime needs threads only")
+}
+
+/// The middle one.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
