@@ -37,6 +37,16 @@ enum Command {
 /// The exit status of bad usage, a bad configuration included; clap uses it too.
 const BAD_USAGE: u8 = 2;
 
+/// How this program was called, for lines to paste.
+fn program() -> String {
+    if std::env::var_os("CARGO").is_some() {
+        return "cargo run -q --".to_owned();
+    }
+    let called = std::env::args_os().next();
+    let called = called.map(|name| name.to_string_lossy().into_owned());
+    called.unwrap_or_else(|| "identity-trail".to_owned())
+}
+
 /// Parses the command line, runs the subcommand and turns its end into an exit status.
 #[must_use]
 pub fn run() -> ExitCode {

@@ -88,7 +88,7 @@ fn regions(sandbox: &Sandbox) -> BTreeSet<Region> {
 }
 
 fn first_day(sandbox: &Sandbox) -> jiff::civil::Date {
-    let happened = sandbox.files().iter().flat_map(|file| {
+    let happened = sandbox.files().iter().filter_map(|file| {
         let records = file.records.iter().filter_map(|record| record.event_time());
         records.min()
     });

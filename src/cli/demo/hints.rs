@@ -9,6 +9,7 @@ use crate::sandbox::Sandbox;
 pub(super) fn write(sandbox: &Sandbox, endpoint: &str, out: &mut dyn Write) -> io::Result<()> {
     let address = endpoint.trim_start_matches("http://");
     let accounts = sandbox.accounts().len();
+    let search = format!("{} search", crate::cli::program());
     writeln!(
         out,
         "\n── the service listens on {address}, over {accounts} accounts; Ctrl-C ends it"
@@ -33,18 +34,18 @@ pub(super) fn write(sandbox: &Sandbox, endpoint: &str, out: &mut dyn Write) -> i
         if let Some(hop) = story.chain.last() {
             writeln!(
                 out,
-                "  identity-trail search --session {} --since 30d --endpoint {endpoint}",
+                "  {search} --session {} --since 30d --endpoint {endpoint}",
                 hop.session_name
             )?;
             writeln!(
                 out,
-                "  identity-trail search --arn {} --since 120d --endpoint {endpoint}",
+                "  {search} --arn {} --since 120d --endpoint {endpoint}",
                 hop.role_arn
             )?;
         }
         writeln!(
             out,
-            "  identity-trail search --user {} --since 120d --endpoint {endpoint}",
+            "  {search} --user {} --since 120d --endpoint {endpoint}",
             story.backdoor_user_name
         )?;
     } else {
@@ -55,7 +56,7 @@ pub(super) fn write(sandbox: &Sandbox, endpoint: &str, out: &mut dyn Write) -> i
         )?;
         writeln!(
             out,
-            "  identity-trail search --user NAME --since 90d --endpoint {endpoint}"
+            "  {search} --user NAME --since 90d --endpoint {endpoint}"
         )?;
     }
     writeln!(out, "\nAsk the AWS look-alike itself with the AWS CLI:")?;

@@ -89,8 +89,9 @@ pub async fn run(command: DemoCommand) -> Result<(), DemoError> {
 
     let story = sandbox.story().cloned();
     if let Some(story) = &story {
+        let program = format!("{} search", crate::cli::program());
         let question = [
-            "identity-trail search",
+            program.as_str(),
             "--access-key",
             &story.leaked_access_key_id,
             "--since",

@@ -235,7 +235,7 @@ impl SearchArgs {
     /// scope: the beginning of a line to retry with.
     #[must_use]
     pub fn same_question(&self) -> String {
-        let mut line = "identity-trail search".to_owned();
+        let mut line = format!("{} search", crate::cli::program());
         let mut flag = |name: &str, value: &str| {
             line.push_str(" --");
             line.push_str(name);

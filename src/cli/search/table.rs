@@ -1,5 +1,6 @@
 //! The table that people read: as wide as the terminal, printed as it grows.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
@@ -16,23 +17,45 @@ use crate::grpc::pb::{Event, OutcomePhase, ScanOutcome, SearchEventsResponse, Se
 const ROWS_AT_ONCE: usize = 50;
 /// Without a terminal, the table is this wide.
 const DEFAULT_WIDTH: u16 = 160;
-const HEADER: [&str; 7] = [
+/// A narrower terminal breaks the lines itself.
+const MIN_WIDTH: u16 = 120;
+const HEADER: [&str; 8] = [
     "TIME (UTC)",
     "ACCOUNT",
     "REGION",
     "API",
     "TARGET",
-    "BY / FROM",
+    "BY",
+    "FROM",
     "RESULT",
 ];
-/// The columns' shares of the width, in percent; times and Regions have their own.
-const SHARES: [u16; 7] = [0, 14, 0, 24, 26, 22, 14];
-const TIME_WIDTH: u16 = 21;
-const REGION_WIDTH: u16 = 15;
+
+/// A column's share of the line.
+#[derive(Clone, Copy)]
+enum Share {
+    /// This many characters, padding included.
+    Fixed(u16),
+    /// This many percent of what the fixed columns leave.
+    Percent(u16),
+}
+
+const SHARES: [Share; 8] = [
+    Share::Fixed(22),
+    Share::Fixed(18),
+    Share::Fixed(16),
+    Share::Percent(32),
+    Share::Percent(29),
+    Share::Percent(22),
+    Share::Fixed(17),
+    Share::Percent(17),
+];
+const FIXED_WIDTH: u16 = 22 + 18 + 16 + 17;
 
 /// Prints events as rows.
 pub struct TableWriter {
-    rows: Vec<[String; 7]>,
+    rows: Vec<[String; 8]>,
+    /// Names that more than one account has: these are shown by their ids.
+    ambiguous_names: HashSet<String>,
     width: u16,
     header_printed: bool,
 }
@@ -43,7 +66,8 @@ impl TableWriter {
         let detected = terminal.then(|| Table::new().width()).flatten();
         Self {
             rows: Vec::new(),
-            width: detected.unwrap_or(DEFAULT_WIDTH).max(80),
+            ambiguous_names: HashSet::new(),
+            width: detected.unwrap_or(DEFAULT_WIDTH).max(MIN_WIDTH),
             header_printed: false,
         }
     }
@@ -59,12 +83,11 @@ impl TableWriter {
             self.header_printed = true;
         }
         table.add_rows(self.rows.drain(..));
-        let shared = self.width.saturating_sub(TIME_WIDTH + REGION_WIDTH);
+        let rest = self.width.saturating_sub(FIXED_WIDTH);
         for (column, share) in table.column_iter_mut().zip(SHARES) {
-            let width = match column.index {
-                0 => TIME_WIDTH,
-                2 => REGION_WIDTH,
-                _ => shared * share / 100,
+            let width = match share {
+                Share::Fixed(width) => width,
+                Share::Percent(percent) => rest * percent / 100,
             };
             column.set_constraint(ColumnConstraint::Absolute(Width::Fixed(width)));
         }
@@ -81,11 +104,17 @@ impl Writer for TableWriter {
     fn write(&mut self, response: &SearchEventsResponse) -> io::Result<()> {
         match &response.item {
             Some(Item::Plan(plan)) => {
+                let mut seen = HashSet::new();
+                let names = plan
+                    .accounts
+                    .iter()
+                    .filter_map(|account| account.account_name.clone());
+                self.ambiguous_names = names.filter(|name| !seen.insert(name.clone())).collect();
                 let text = plan_in_words(plan);
                 io::stdout().write_all(text.as_bytes())
             }
             Some(Item::Event(event)) => {
-                self.rows.push(row(event));
+                self.rows.push(row(event, &self.ambiguous_names));
                 if self.rows.len() >= ROWS_AT_ONCE {
                     self.flush()?;
                 }
@@ -116,38 +145,50 @@ impl Writer for TableWriter {
     }
 }
 
-fn row(event: &Event) -> [String; 7] {
+fn row(event: &Event, ambiguous_names: &HashSet<String>) -> [String; 8] {
     let from = event.provenance.clone().unwrap_or_default();
-    let account = event
-        .recipient_account_id
-        .clone()
-        .unwrap_or_else(|| from.account_id.clone());
+    let recipient = event.recipient_account_id.clone();
+    let own_name = from.account_name.filter(|name| {
+        !ambiguous_names.contains(name)
+            && recipient.as_ref().is_none_or(|id| *id == from.account_id)
+    });
+    let account = own_name.or(recipient).unwrap_or(from.account_id);
     let service = event.event_source.trim_end_matches(".amazonaws.com");
     let targets: Vec<&str> = event
         .targets
         .iter()
         .map(|target| target.value.as_str())
         .collect();
-    let by_from = [Some(principal_of(event)), event.source_ip_address.clone()];
-    let by_from: Vec<String> = by_from
-        .into_iter()
-        .flatten()
-        .filter(|part| !part.is_empty())
-        .collect();
     let late = if event.late { " (late)" } else { "" };
     [
         time_text(event.event_time.as_ref()),
-        match &from.account_name {
-            Some(name) => format!("{name} {account}"),
-            None => account,
-        },
+        account,
         event.aws_region.clone().unwrap_or_default(),
         format!("{service}:{}{late}", event.event_name),
-        targets.join(" "),
-        by_from.join(" "),
+        targets_of(event),
+        principal_of(event),
+        event.source_ip_address.clone().unwrap_or_default(),
         outcome_of(event),
     ]
     .map(|cell| printable(&cell).into_owned())
+}
+
+/// What was acted upon; what is the end of something longer (a name, and the ARN it ends) is said
+/// once.
+fn targets_of(event: &Event) -> String {
+    let values: Vec<&str> = event
+        .targets
+        .iter()
+        .map(|target| target.value.as_str())
+        .collect();
+    let mut told: Vec<&str> = Vec::new();
+    for value in &values {
+        let longer = |other: &&str| other.len() > value.len() && other.ends_with(value);
+        if !values.iter().any(longer) && !told.contains(value) {
+            told.push(value);
+        }
+    }
+    told.join(" ")
 }
 
 /// Who made the call, briefly: a user's name, `role/session`, `root` or an AWS service.
@@ -174,10 +215,10 @@ pub(super) fn outcome_of(event: &Event) -> String {
     event.error_code.clone().unwrap_or_default()
 }
 
-/// RFC 3339 in UTC.
+/// RFC 3339 in UTC, to the second: what event times have.
 pub(super) fn time_text(time: Option<&prost_types::Timestamp>) -> String {
     time.and_then(|time| Timestamp::new(time.seconds, time.nanos).ok())
-        .map(|time| time.to_string())
+        .map(|time| format!("{time:.0}"))
         .unwrap_or_default()
 }
 
