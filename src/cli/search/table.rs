@@ -154,11 +154,6 @@ fn row(event: &Event, ambiguous_names: &HashSet<String>) -> [String; 8] {
     });
     let account = own_name.or(recipient).unwrap_or(from.account_id);
     let service = event.event_source.trim_end_matches(".amazonaws.com");
-    let targets: Vec<&str> = event
-        .targets
-        .iter()
-        .map(|target| target.value.as_str())
-        .collect();
     let late = if event.late { " (late)" } else { "" };
     [
         time_text(event.event_time.as_ref()),
