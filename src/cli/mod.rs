@@ -88,6 +88,11 @@ async fn dispatch(command: Command) -> ExitCode {
 
 /// Searches at a running service, or with the engine in this process.
 async fn ask(args: &search::SearchArgs) -> search::Ended {
+    // Bad usage is told before anything is connected or started.
+    if let Err(error) = args.request() {
+        eprintln!("identity-trail search: {error}");
+        return search::Ended::BadUsage;
+    }
     let opened = match &args.config {
         None => channel::to_service(&args.endpoint).await,
         Some(file) => channel::to_own_engine(file).await,
