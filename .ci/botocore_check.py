@@ -1,10 +1,10 @@
 """Calls the sandbox's STS, CloudTrail and Athena with botocore, whose signer and parsers are not those of the SDK
 that the service uses, and compares what comes back with the log files themselves.
 
-usage: botocore_check.py SANDBOX_OUTPUT CORPUS_SET
+usage: botocore_check.py SANDBOX_OUTPUT CORPUS_SET DATABASE TABLE
 
 SANDBOX_OUTPUT is a file that holds what `identity-trail sandbox` printed (its `export` lines are read), CORPUS_SET the
-folder that it was started with.
+folder that it was started with, and TABLE the one of its Athena tables in DATABASE that is asked.
 """
 
 import sys
@@ -25,6 +25,7 @@ ATHENA_DEADLINE_SECONDS = 60
 
 EXPORTS = checks.exports(sys.argv[1])
 RECORDS = checks.records(sys.argv[2])
+DATABASE, TABLE = sys.argv[3:5]
 
 
 def client(service, region=REGION, key=None, secret=None, token=None):
@@ -215,13 +216,18 @@ def athena_run(athena, sql):
     """Starts a statement and waits for its end."""
     started = athena.start_query_execution(
         QueryString=sql,
-        QueryExecutionContext={"Database": EXPORTS["ATHENA_DATABASE"]},
+        QueryExecutionContext={"Database": DATABASE},
         WorkGroup="primary",
         ResultConfiguration={"OutputLocation": "s3://athena-results/ci/"},
     )
+    return athena_end(athena, started["QueryExecutionId"])
+
+
+def athena_end(athena, query_id):
+    """Waits for the end of a statement."""
     deadline = time.monotonic() + ATHENA_DEADLINE_SECONDS
     while True:
-        execution = athena.get_query_execution(QueryExecutionId=started["QueryExecutionId"])["QueryExecution"]
+        execution = athena.get_query_execution(QueryExecutionId=query_id)["QueryExecution"]
         if execution["Status"]["State"] not in ("QUEUED", "RUNNING"):
             return execution
         assert time.monotonic() < deadline, execution
@@ -242,7 +248,7 @@ def athena_rows(athena, query_id, page_size):
 @checks.check
 def athena_describes_its_table():
     table = client("athena").get_table_metadata(
-        CatalogName="AwsDataCatalog", DatabaseName=EXPORTS["ATHENA_DATABASE"], TableName=EXPORTS["ATHENA_TABLE"]
+        CatalogName="AwsDataCatalog", DatabaseName=DATABASE, TableName=TABLE
     )["TableMetadata"]
     columns = {column["Name"]: column["Type"] for column in table["Columns"]}
     assert columns["eventtime"] == "string" and columns["readonly"] == "string", columns
@@ -255,7 +261,7 @@ def athena_answers_in_pages():
     athena = client("athena")
     sql = (
         "SELECT eventid AS event_id, useridentity.accesskeyid AS access_key_id, errorcode AS error_code "
-        f"FROM \"{EXPORTS['ATHENA_TABLE']}\" "
+        f"FROM \"{TABLE}\" "
         "WHERE useridentity.type = 'IAMUser' AND useridentity.username = 'benjamin' "
         "ORDER BY eventtime DESC NULLS LAST, eventid"
     )
@@ -274,7 +280,7 @@ def athena_answers_in_pages():
 
 @checks.check
 def athena_says_why_a_statement_fails():
-    execution = athena_run(client("athena"), "SELECT no_such_column FROM \"" + EXPORTS["ATHENA_TABLE"] + '"')
+    execution = athena_run(client("athena"), "SELECT no_such_column FROM \"" + TABLE + '"')
     assert execution["Status"]["State"] == "FAILED", execution
     assert "no_such_column" in execution["Status"]["StateChangeReason"], execution
     assert execution["Status"]["AthenaError"]["Retryable"] is False, execution
@@ -284,8 +290,8 @@ def athena_says_why_a_statement_fails():
 def athena_starts_once_for_a_token_and_stops():
     athena = client("athena")
     arguments = {
-        "QueryString": f"SELECT count(*) AS n FROM \"{EXPORTS['ATHENA_TABLE']}\"",
-        "QueryExecutionContext": {"Database": EXPORTS["ATHENA_DATABASE"]},
+        "QueryString": f"SELECT count(*) AS n FROM \"{TABLE}\"",
+        "QueryExecutionContext": {"Database": DATABASE},
         "ResultConfiguration": {"OutputLocation": "s3://athena-results/ci/"},
         "ClientRequestToken": "0123456789abcdef0123456789abcdef",
     }
@@ -293,7 +299,7 @@ def athena_starts_once_for_a_token_and_stops():
     again = athena.start_query_execution(**arguments)["QueryExecutionId"]
     assert first == again, (first, again)
     athena.stop_query_execution(QueryExecutionId=first)
-    state = athena.get_query_execution(QueryExecutionId=first)["QueryExecution"]["Status"]["State"]
+    state = athena_end(athena, first)["Status"]["State"]
     # A statement this small may have ended before the stop arrived.
     assert state in ("CANCELLED", "SUCCEEDED"), state
     code, status = refused(athena.get_query_execution, QueryExecutionId="00000000-0000-0000-0000-000000000000")
