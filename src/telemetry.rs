@@ -1,6 +1,8 @@
 //! Logs: to standard error, as text for people or as JSON for collectors. What is logged is set by
 //! `RUST_LOG`, by default everything from `info` on.
 
+use std::io::IsTerminal;
+
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Metadata};
 use tracing_subscriber::filter::{EnvFilter, FilterExt, ParseError, filter_fn};
@@ -48,7 +50,10 @@ pub fn init(format: LogFormat) -> Result<(), TelemetryError> {
         .with_default_directive(LevelFilter::INFO.into())
         .parse(directives)?;
     let filter = wanted.and(filter_fn(may_be_logged));
-    let lines = fmt::layer().with_writer(std::io::stderr);
+    let stderr_is_terminal = std::io::stderr().is_terminal();
+    let lines = fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(stderr_is_terminal);
     let layer = match format {
         LogFormat::Text => lines.with_filter(filter).boxed(),
         LogFormat::Json => lines.json().with_filter(filter).boxed(),

@@ -184,6 +184,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_defect_ends_the_call_with_an_error_and_not_as_a_whole_answer() {
+        let items = stream::iter([1, 2]).map(|number| match number {
+            1 => SearchItem::Outcomes(Vec::new()),
+            _ => panic!("a defect, on purpose"),
+        });
+        let log = SearchLog::begin("test".into());
+        let messages = futures::executor::block_on(told(items.boxed(), log).collect::<Vec<_>>());
+        let last = messages.last().unwrap().as_ref().unwrap_err();
+        assert_eq!(last.code(), tonic::Code::Internal);
+    }
+
+    #[test]
     fn timeouts_are_read_as_the_protocol_writes_them() {
         for (text, expected) in [
             ("1H", Some(Duration::from_hours(1))),

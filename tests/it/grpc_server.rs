@@ -62,6 +62,12 @@ macro_rules! reflection_test {
                 file.name() == "identitytrail/v1/identity_trail.proto"
             });
             assert!(described);
+            // So that generic clients can show the details of errors.
+            let details = MessageRequest::FileContainingSymbol("google.rpc.BadRequest".into());
+            assert!(matches!(
+                ask(details).await,
+                MessageResponse::FileDescriptorResponse(_)
+            ));
         }
     };
 }

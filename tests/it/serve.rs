@@ -58,7 +58,7 @@ fn a_bad_configuration_is_told_by_key_and_line_and_binds_no_port() {
     let listen = taken.local_addr().unwrap().to_string();
     let told = stderr(&refused(&yaml(&listen, "limits: {max_accounts: 0}\n")));
     assert!(
-        told.contains("max_accounts") && told.contains("7"),
+        told.contains("max_accounts") && told.contains(":7:"),
         "{told}"
     );
     let told = stderr(&refused(&yaml(&listen, "frobnicate: 1\n")));
