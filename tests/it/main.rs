@@ -19,4 +19,6 @@ mod sandbox_faults;
 mod sandbox_lookup;
 mod sandbox_sts;
 mod serve;
+mod service_faults;
 mod trino;
+mod world;

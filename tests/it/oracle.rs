@@ -1,4 +1,19 @@
-//! What a naive scan over log files finds, to hold backends against.
+//! What a naive scan over log files finds, to hold backends against; and below it the whole
+//! service against one that knows AWS's rules and nothing of the service's code.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `identities` | who occurs in the records, and what AWS allows them to be called |
+//! | `naive` | the records, and the scan that says what an answer must be |
+//! | `hold` | asking the service, and comparing |
+//! | `corpus`, `organization`, `on_trino` | the tests: real records, generated ones, a real Trino |
+
+mod corpus;
+mod hold;
+mod identities;
+mod naive;
+mod on_trino;
+mod organization;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,0 +1,266 @@
+//! Asking the service about everybody, and holding each answer against the naive scan.
+
+use std::collections::BTreeMap;
+
+use futures::{StreamExt, stream};
+use identity_trail::query::{BackendKind, EventTime, TimeRange};
+
+use super::identities::Who;
+use super::naive::{Asked, Lake, Place};
+use crate::world::{Answer, ArchiveSetup, World, question};
+
+/// Questions at once.
+const AT_ONCE: usize = 8;
+/// Identities of one kind in one question to the archive alone.
+const TOGETHER: usize = 50;
+
+/// Which backends a request allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    Both,
+    History,
+    Archive,
+}
+
+/// What was compared.
+#[derive(Debug, Default)]
+pub struct Tally {
+    pub questions: usize,
+    pub identities: usize,
+    pub refused: usize,
+    /// Events in all answers.
+    pub events: usize,
+    /// Of them, those whose record holds a session token.
+    pub with_secrets: usize,
+    /// Answers that said that something is missing.
+    pub incomplete: usize,
+    pub took: std::time::Duration,
+    mismatches: Vec<String>,
+}
+
+impl Tally {
+    pub fn add(&mut self, other: Self) {
+        self.questions += other.questions;
+        self.identities += other.identities;
+        self.refused += other.refused;
+        self.events += other.events;
+        self.with_secrets += other.with_secrets;
+        self.incomplete += other.incomplete;
+        self.took += other.took;
+        self.mismatches.extend(other.mismatches);
+    }
+
+    /// Prints the counts; panics if anything differed.
+    pub fn conclude(&self, what: &str) {
+        println!(
+            "{what}: {} identities in {} questions ({} refused), {} events ({} with masked tokens), {} answers incomplete, {:.1?}",
+            self.identities,
+            self.questions,
+            self.refused,
+            self.events,
+            self.with_secrets,
+            self.incomplete,
+            self.took
+        );
+        let shown: Vec<_> = self.mismatches.iter().take(8).cloned().collect();
+        assert!(
+            shown.is_empty(),
+            "{what}: {} answers differ:\n{}",
+            self.mismatches.len(),
+            shown.join("\n")
+        );
+    }
+}
+
+/// As many identities of a kind, or all of them if `IDENTITY_TRAIL_ORACLE` is `all`.
+pub fn most(of_a_kind: usize) -> usize {
+    match std::env::var("IDENTITY_TRAIL_ORACLE").as_deref() {
+        Ok("all") => usize::MAX,
+        _ => of_a_kind,
+    }
+}
+
+/// What is held against the naive scan.
+pub struct Held<'a> {
+    pub world: &'a World,
+    pub lake: &'a Lake,
+    pub archive: Option<ArchiveSetup>,
+    pub reading: Reading,
+    /// The most identities of one kind that are asked about.
+    pub of_a_kind: usize,
+}
+
+impl Held<'_> {
+    /// Asks about everybody.
+    pub async fn everybody(&self) -> Tally {
+        let began = std::time::Instant::now();
+        let mut tally = Tally::default();
+        let questions = self.questions(&mut tally);
+        let answers = stream::iter(questions).map(|who| self.one(who));
+        let tallies: Vec<Tally> = answers.buffer_unordered(AT_ONCE).collect().await;
+        for one in tallies {
+            tally.add(one);
+        }
+        tally.took = began.elapsed();
+        tally
+    }
+
+    /// The identities of each question. The archive alone is asked about many of a kind at once:
+    /// none of them did what another did.
+    fn questions(&self, tally: &mut Tally) -> Vec<Vec<Who>> {
+        let mut kinds: BTreeMap<&'static str, Vec<Who>> = BTreeMap::new();
+        for who in Who::all(self.lake.0.iter().map(|stored| &stored.record)) {
+            let allowed = who.allowed();
+            if who.identity().is_some() != allowed {
+                let mismatch = format!("{who:?} is allowed: {allowed}, the service says otherwise");
+                tally.mismatches.push(mismatch);
+            } else if allowed {
+                kinds.entry(who.kind()).or_default().push(who);
+            } else {
+                tally.refused += 1;
+            }
+        }
+        let together = match self.reading {
+            Reading::Archive => TOGETHER,
+            Reading::Both | Reading::History => 1,
+        };
+        let kinds = kinds.into_values().flat_map(|kind| {
+            let step = kind.len().div_ceil(self.of_a_kind);
+            let kind: Vec<Who> = kind.into_iter().step_by(step).collect();
+            kind.chunks(together)
+                .map(<[Who]>::to_vec)
+                .collect::<Vec<_>>()
+        });
+        kinds.collect()
+    }
+
+    async fn one(&self, who: Vec<Who>) -> Tally {
+        let (first, last) = self.lake.span();
+        let now = self.world.sandbox.clock().now();
+        let end = EventTime::ceil(now).second().min(last + 1);
+        let times = (first - 3600, end.max(first));
+        let range = TimeRange::new(time(times.0), time(times.1)).unwrap();
+        let identities = who.iter().filter_map(Who::identity).collect();
+        let mut query = question(identities, range);
+        query.backends = match self.reading {
+            Reading::Both => Vec::new(),
+            Reading::History => vec![BackendKind::EventHistory],
+            Reading::Archive => vec![BackendKind::Athena],
+        };
+        let answer = self.world.ask(query).await;
+        let archive = self.archive.filter(|_| self.reading != Reading::History);
+        let asked = Asked {
+            places: &self.world.places,
+            start: times.0,
+            end: times.1,
+            now: EventTime::floor(answer.plan().now).second(),
+            horizon: answer.plan().horizon.second(),
+            history: self.reading != Reading::Archive,
+            archive: archive.map(first_second),
+            knows_category: archive.is_none_or(|archive| archive.table != "cloudtrail_legacy"),
+        };
+        self.compare(&who, &answer, &asked)
+    }
+
+    fn compare(&self, asked_about: &[Who], answer: &Answer, asked: &Asked<'_>) -> Tally {
+        let mut tally = Tally {
+            questions: 1,
+            incomplete: usize::from(!answer.complete()),
+            ..Tally::default()
+        };
+        if answer.complete() != asked.complete() {
+            tally.mismatches.push(format!(
+                "{asked_about:?}: complete is {}, not {}: {:?}",
+                answer.complete(),
+                asked.complete(),
+                bad(answer)
+            ));
+        }
+        let places: Vec<Place> = answer.events().map(Place::of).collect();
+        if !places.is_sorted_by(|a, b| a.order() >= b.order()) {
+            tally
+                .mismatches
+                .push(format!("{asked_about:?}: out of order"));
+        }
+        for who in asked_about {
+            let identity = who.identity();
+            let matched = answer.events().zip(&places).filter(|(event, _)| {
+                event
+                    .matched_identities
+                    .iter()
+                    .any(|matched| Some(matched) == identity.as_ref())
+            });
+            let mut found: Vec<&Place> = matched.map(|(_, place)| place).collect();
+            found.sort_by(|a, b| b.cmp(a));
+            let expected = asked.answer(self.lake, who);
+            tally.identities += 1;
+            tally.events += found.len();
+            if !found.iter().copied().eq(&expected) {
+                tally
+                    .mismatches
+                    .push(difference(who, &found, &expected, answer));
+            }
+        }
+        let secrets = self.lake.secrets();
+        for event in answer.events() {
+            let record = event
+                .record
+                .as_ref()
+                .expect("RecordView::Full was asked for");
+            let id = match &event.key.id {
+                identity_trail::query::EventId::Recorded(id) => &**id,
+                identity_trail::query::EventId::Made { .. } => "",
+            };
+            if let Some(secret) = secrets.get(id) {
+                tally.with_secrets += 1;
+                if format!("{event:?} {record:?}").contains(secret) {
+                    tally
+                        .mismatches
+                        .push(format!("{id} shows its session token"));
+                }
+            }
+        }
+        tally
+    }
+}
+
+fn first_second(archive: ArchiveSetup) -> i64 {
+    let midnight = archive.first_day.to_zoned(jiff::tz::TimeZone::UTC).unwrap();
+    midnight.timestamp().as_second()
+}
+
+fn time(second: i64) -> EventTime {
+    EventTime::from_second(second).unwrap()
+}
+
+/// What was not read, and why.
+fn bad(answer: &Answer) -> Vec<String> {
+    let outcomes = answer
+        .outcomes()
+        .iter()
+        .filter(|outcome| outcome.reason.is_some());
+    outcomes
+        .take(3)
+        .map(|outcome| format!("{outcome:?}"))
+        .collect()
+}
+
+fn difference(who: &Who, found: &[&Place], expected: &[Place], answer: &Answer) -> String {
+    let missing: Vec<_> = expected
+        .iter()
+        .filter(|place| !found.contains(place))
+        .collect();
+    let extra: Vec<_> = found
+        .iter()
+        .filter(|place| !expected.contains(place))
+        .collect();
+    format!(
+        "{who:?}: {} found, {} expected; missing {:?}; extra {:?}; routes {:?}; not read {:?}",
+        found.len(),
+        expected.len(),
+        missing.iter().take(2).collect::<Vec<_>>(),
+        extra.iter().take(2).collect::<Vec<_>>(),
+        answer.plan().routes,
+        bad(answer)
+    )
+}

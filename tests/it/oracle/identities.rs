@@ -1,0 +1,205 @@
+//! Everybody who occurs in the records, read from `userIdentity` as the design's table has it.
+
+use std::collections::BTreeSet;
+
+use identity_trail::query::Identity;
+use serde_json::Value;
+
+/// Whom a question is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Who {
+    User(String),
+    Session(String),
+    Role(String),
+    RoleSession(String, String),
+    Key(String),
+    Root,
+    Arn(String),
+}
+
+/// The attribute that event history can be narrowed by.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Lookup<'a> {
+    Username(&'a str),
+    Key(&'a str),
+}
+
+impl Who {
+    /// Everybody in `records`, and nobody.
+    pub fn all<'a>(records: impl IntoIterator<Item = &'a Value>) -> BTreeSet<Self> {
+        let mut all = BTreeSet::from([Self::Root, Self::User("nobody-of-this-name".into())]);
+        for record in records {
+            let who = &record["userIdentity"];
+            let text = |value: &Value| value.as_str().map(str::to_owned);
+            all.extend(text(&who["userName"]).map(Self::User));
+            all.extend(text(&who["accessKeyId"]).map(Self::Key));
+            all.extend(text(&who["arn"]).map(Self::Arn));
+            all.extend(text(&issuer(who)["arn"]).map(Self::Arn));
+            let (role, session) = (role_name(who), session_name(who));
+            all.extend(role.map(|role| Self::Role(role.to_owned())));
+            all.extend(session.map(|session| Self::Session(session.to_owned())));
+            if let (Some(role), Some(session)) = (role, session) {
+                all.insert(Self::RoleSession(role.to_owned(), session.to_owned()));
+            }
+        }
+        all
+    }
+
+    /// A name for the kind of identity.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::User(_) => "user",
+            Self::Session(_) => "session",
+            Self::Role(_) => "role",
+            Self::RoleSession(..) => "role session",
+            Self::Key(_) => "key",
+            Self::Root => "root",
+            Self::Arn(arn) if arn.contains(":role/") => "role ARN",
+            Self::Arn(arn) if arn.contains(":user/") => "user ARN",
+            Self::Arn(_) => "other ARN",
+        }
+    }
+
+    /// The identity as the service reads it; `None` if it refuses the value.
+    pub fn identity(&self) -> Option<Identity> {
+        Some(match self {
+            Self::User(name) => Identity::UserName(name.parse().ok()?),
+            Self::Session(name) => Identity::SessionName(name.parse().ok()?),
+            Self::Role(name) => Identity::RoleName(name.parse().ok()?),
+            Self::RoleSession(role, session) => Identity::RoleSession {
+                role_name: role.parse().ok()?,
+                session_name: session.parse().ok()?,
+            },
+            Self::Key(key) => Identity::AccessKeyId(key.parse().ok()?),
+            Self::Root => Identity::Root,
+            Self::Arn(arn) => Identity::Arn(arn.parse().ok()?),
+        })
+    }
+
+    /// Whether AWS's own patterns allow the value.
+    pub fn allowed(&self) -> bool {
+        match self {
+            Self::User(name) | Self::Role(name) => is_name(name, 1),
+            Self::Session(name) => is_name(name, 2),
+            Self::RoleSession(role, session) => is_name(role, 1) && is_name(session, 2),
+            Self::Key(key) => {
+                (16..=128).contains(&key.len())
+                    && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+            }
+            Self::Root => true,
+            Self::Arn(arn) => is_arn(arn),
+        }
+    }
+
+    /// What event history can be narrowed by to find them, if by anything.
+    pub fn lookup(&self) -> Option<Lookup<'_>> {
+        let last = |arn: &'_ str| arn.rfind('/').map(|slash| slash + 1);
+        match self {
+            Self::User(name) | Self::Session(name) | Self::RoleSession(_, name) => {
+                Some(Lookup::Username(name))
+            }
+            Self::Key(key) => Some(Lookup::Key(key)),
+            Self::Root => Some(Lookup::Username("root")),
+            Self::Role(_) => None,
+            Self::Arn(arn) if arn.ends_with(":root") => Some(Lookup::Username("root")),
+            Self::Arn(arn) if arn.contains(":role/") => None,
+            Self::Arn(arn) => last(arn).map(|start| Lookup::Username(&arn[start..])),
+        }
+    }
+
+    /// Whether they did what the record says.
+    pub fn did(&self, record: &Value) -> bool {
+        let who = &record["userIdentity"];
+        match self {
+            Self::User(name) => who["type"] == "IAMUser" && who["userName"] == **name,
+            Self::Session(name) => session_name(who) == Some(name),
+            Self::Role(name) => role_name(who) == Some(name),
+            Self::RoleSession(role, session) => {
+                role_name(who) == Some(role) && session_name(who) == Some(session)
+            }
+            Self::Key(key) => who["accessKeyId"] == **key,
+            Self::Root => who["type"] == "Root",
+            Self::Arn(arn) => did_by_arn(arn, who),
+        }
+    }
+}
+
+fn did_by_arn(arn: &str, who: &Value) -> bool {
+    let fields: Vec<&str> = arn.splitn(6, ':').collect();
+    let (partition, account, resource) = (fields[1], fields[4], fields[5]);
+    if resource == "root" {
+        return who["type"] == "Root" && who["accountId"] == account;
+    }
+    if resource.starts_with("user/") {
+        return who["type"] == "IAMUser" && who["arn"] == arn;
+    }
+    let Some((_, role)) = resource
+        .rsplit_once('/')
+        .filter(|_| resource.starts_with("role/"))
+    else {
+        return who["arn"] == arn;
+    };
+    if let Some(issuer) = issuer(who)["arn"].as_str() {
+        return issuer == arn;
+    }
+    let session = format!("arn:{partition}:sts::{account}:assumed-role/{role}/");
+    let of_session = who["arn"].as_str();
+    who["type"] == "AssumedRole" && of_session.is_some_and(|arn| arn.starts_with(&session))
+}
+
+fn issuer(who: &Value) -> &Value {
+    &who["sessionContext"]["sessionIssuer"]
+}
+
+/// What follows the colon of an assumed role's principal id.
+pub fn session_name(who: &Value) -> Option<&str> {
+    let principal = who["principalId"].as_str()?;
+    let (_, name) = principal.split_once(':')?;
+    (who["type"] == "AssumedRole").then_some(name)
+}
+
+/// The session issuer's name; where the record names no issuer, the role in the session's ARN.
+fn role_name(who: &Value) -> Option<&str> {
+    let issuer = issuer(who);
+    let named = issuer.as_object().is_some_and(|members| {
+        let mut values = members.values();
+        values.any(Value::is_string)
+    });
+    if named {
+        let of_role = issuer["type"] == "Role" || issuer["type"].is_null();
+        return issuer["userName"].as_str().filter(|_| of_role);
+    }
+    if who["type"] != "AssumedRole" {
+        return None;
+    }
+    let (_, of_session) = who["arn"].as_str()?.split_once(":assumed-role/")?;
+    Some(of_session.split_once('/')?.0)
+}
+
+fn is_name(name: &str, shortest: usize) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
+    (shortest..=64).contains(&name.len()) && name.chars().all(fits)
+}
+
+fn is_arn(arn: &str) -> bool {
+    let fields: Vec<&str> = arn.splitn(6, ':').collect();
+    let ["arn", partition, service, "", account, resource] = fields[..] else {
+        return false;
+    };
+    let in_aws = partition == "aws" || partition.starts_with("aws-");
+    if !in_aws || account.len() != 12 || !account.chars().all(|c| c.is_ascii_digit()) {
+        return false;
+    }
+    let parts: Vec<&str> = resource.split('/').collect();
+    match (service, &parts[..]) {
+        ("iam", ["root"]) => true,
+        ("iam", ["user" | "role", path @ .., name]) => {
+            is_name(name, 1)
+                && path
+                    .iter()
+                    .all(|part| part.chars().all(|c| c.is_ascii_graphic()))
+        }
+        ("sts", ["assumed-role", role, session]) => is_name(role, 1) && is_name(session, 2),
+        _ => false,
+    }
+}
