@@ -27,6 +27,28 @@ const MOST_FAULTS: u32 = 3;
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
+/// The Regions that are enabled in every account of the commercial partition; all later ones are
+/// opted into.
+const ALWAYS_ENABLED: [&str; 17] = [
+    "ap-northeast-1",
+    "ap-northeast-2",
+    "ap-northeast-3",
+    "ap-south-1",
+    "ap-southeast-1",
+    "ap-southeast-2",
+    "ca-central-1",
+    "eu-central-1",
+    "eu-north-1",
+    "eu-west-1",
+    "eu-west-2",
+    "eu-west-3",
+    "sa-east-1",
+    "us-east-1",
+    "us-east-2",
+    "us-west-1",
+    "us-west-2",
+];
+
 /// Where one scan looks, and for whom.
 pub(super) struct Lookup {
     pub shared: Arc<Shared>,
@@ -163,6 +185,10 @@ impl Lookup {
     /// AWS does not know the session's key here: the Region is disabled, unless the session is
     /// unknown everywhere.
     async fn unknown_client(&self, reason: Reason) -> NoPage {
+        // A Region that nobody can disable has events, whatever the reason is not to see them.
+        if ALWAYS_ENABLED.contains(&self.region.as_str()) {
+            return NoPage::Failed(reason);
+        }
         match self.shared.federation.check_session(self.account).await {
             Ok(()) => NoPage::RegionDisabled(Reason {
                 code: ReasonCode::RegionDisabled,
