@@ -43,6 +43,8 @@ impl ScanOutcome {
     pub fn remaining(&self) -> Option<TimeRange> {
         match (self.state, self.covered) {
             (OutcomeState::Complete | OutcomeState::NotApplicable, _) => None,
+            // Nobody knows when what could not be read happened.
+            _ if self.counts.unreadable_records > 0 => Some(self.asked),
             (_, Some(covered)) if covered.start() > self.asked.start() => {
                 self.asked.before(covered.start())
             }
@@ -162,6 +164,13 @@ mod tests {
         let all = range(0, 10);
         let unreadable = outcome(OutcomeState::Truncated, all, Some(all));
         assert_eq!(remaining(vec![unreadable]), [all]);
+    }
+
+    #[test]
+    fn a_scan_that_was_cut_off_leaves_also_the_part_with_unreadable_records() {
+        let mut cut = outcome(OutcomeState::Truncated, range(0, 10), Some(range(4, 10)));
+        cut.counts.unreadable_records = 1;
+        assert_eq!(remaining(vec![cut]), [range(0, 10)]);
     }
 
     #[test]

@@ -87,10 +87,11 @@ impl LaneRecord {
                     ReasonCode::MaxScanBytes | ReasonCode::AgedOut => OutcomeState::Truncated,
                     _ => OutcomeState::Failed,
                 };
-                (state, Some(error.reason.clone()))
+                (state, Some(self.with_unreadable(error.reason.clone())))
             }
             _ if from > range.start() || self.ended.is_none() => {
-                (OutcomeState::Truncated, Some(stopped(stop)))
+                let reason = self.with_unreadable(stopped(stop));
+                (OutcomeState::Truncated, Some(reason))
             }
             _ if self.counts.unreadable_records > 0 => (
                 OutcomeState::Truncated,
@@ -103,6 +104,18 @@ impl LaneRecord {
             counts: self.counts,
             ..blank(scan, state, reason)
         }
+    }
+}
+
+impl LaneRecord {
+    /// A scan that was cut off says also that what it covers has holes.
+    fn with_unreadable(&self, mut reason: Reason) -> Reason {
+        let records = self.counts.unreadable_records;
+        if records > 0 {
+            reason.message.push_str("; moreover ");
+            reason.message.push_str(&unreadable(records).message);
+        }
+        reason
     }
 }
 
