@@ -144,7 +144,7 @@ impl FanOut {
         let mut passed_over = Vec::new();
         while let Some((bound, lane)) = self.runnable.pop_last() {
             let needed = merge.position() == Some(bound);
-            if self.is_athena(lane) && !needed && !self.may_open(lane) {
+            if self.is_athena(lane) && !self.may_open(lane, needed, merge) {
                 passed_over.push((bound, lane));
                 continue;
             }
@@ -212,8 +212,13 @@ impl FanOut {
         self.scans[lane].target.backend() == BackendKind::Athena
     }
 
-    fn may_open(&self, lane: Lane) -> bool {
-        self.athena_open.contains(&lane) || self.athena_open.len() < self.athena_at_once
+    /// Within the limit; beyond it only where all that is open waits for this lane.
+    fn may_open<E>(&self, lane: Lane, needed: bool, merge: &Merge<E>) -> bool {
+        let one_is_needed =
+            || (self.athena_open.iter()).any(|open| merge.bound(*open) == merge.position());
+        self.athena_open.contains(&lane)
+            || self.athena_open.len() < self.athena_at_once
+            || (needed && !one_is_needed())
     }
 
     fn step(&mut self, lane: Lane, memory: Option<OwnedSemaphorePermit>) {
