@@ -113,11 +113,19 @@ impl<E> Merge<E> {
         }
     }
 
-    /// The highest bound: everything after this second has been released. `None` when every lane
-    /// has ended: then everything is about to be.
+    /// The highest bound: everything after this second may be released. `None` when every lane has
+    /// ended: then everything may be.
     #[must_use]
     pub fn position(&self) -> Option<EventTime> {
         self.by_time.last().map(|(bound, _)| *bound)
+    }
+
+    /// The newest second of which something may not have been released yet, be it read already or
+    /// not: everything after it has been. `None` when nothing is left.
+    #[must_use]
+    pub fn unreleased(&self) -> Option<EventTime> {
+        let held = self.held.peek().map(|held| held.key.time);
+        self.position().max(held)
     }
 
     /// The lanes that hold the highest bound: what the merge waits for.
@@ -263,6 +271,21 @@ mod tests {
         );
         merge.lower(1, EventTime::from_second(8));
         assert!(merge.release().is_some());
+    }
+
+    #[test]
+    fn what_is_held_is_not_released_though_its_turn_has_come() {
+        let mut merge = Merge::new([EventTime::from_second(10).unwrap()]);
+        assert_eq!(merge.unreleased(), EventTime::from_second(10));
+        for second in [9, 7] {
+            merge.hold(0, key(second, 1), ());
+        }
+        merge.lower(0, None);
+        assert_eq!(merge.unreleased(), EventTime::from_second(9));
+        merge.release();
+        assert_eq!(merge.unreleased(), EventTime::from_second(7));
+        merge.release();
+        assert_eq!(merge.unreleased(), None);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::plan::{
     Coverage, Facts, OutcomeState, QueryPlan, Reason, ReasonCode, Scan, ScanOutcome, ScanTarget,
 };
 use crate::query::{
-    AccessKeyId, AccountId, EventCategory, EventKey, EventTime, Identity, RecordView, TimeRange,
+    AccessKeyId, AccountId, EventCategory, EventKey, EventTime, Identity, RecordView,
 };
 
 /// A deadline is met this much early, so that the summary still arrives.
@@ -43,6 +43,7 @@ pub(super) struct Search {
     begun: bool,
     stop_at: Option<Instant>,
     last_item: Instant,
+    last_progress: Instant,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -66,7 +67,7 @@ struct Running {
 enum Woken {
     Step(Step),
     Stop(StopReason),
-    Silence,
+    Progress,
     Tell,
     /// No step is running and none can start: every lane has ended.
     Idle,
@@ -97,6 +98,7 @@ impl Search {
             begun: false,
             stop_at,
             last_item: now,
+            last_progress: now,
             _permit: permit,
         }
     }
@@ -118,12 +120,14 @@ impl Search {
     async fn begin(&mut self) {
         let now = self.shared.parts.clock.now();
         let query = &self.context.query;
+        // The deadline is met early also by a search that has not got beyond its facts.
+        let mut limit = self.shared.parts.limits.facts_timeout;
+        if let Some(stop_at) = self.stop_at {
+            limit = limit.min(stop_at.saturating_duration_since(Instant::now()));
+        }
         let (archives, key_owners) = tokio::join!(
-            self.shared
-                .parts
-                .facts
-                .archives(self.shared.parts.limits.facts_timeout),
-            read_key_owners(&self.shared, &self.context),
+            self.shared.parts.facts.archives(limit),
+            read_key_owners(&self.shared, &self.context, limit),
         );
         let facts = Facts {
             accounts: self.accounts.clone(),
@@ -196,29 +200,36 @@ impl Search {
         if self.shared.parts.drain.is_cancelled() {
             return self.end(StopReason::Drain);
         }
-        if self
-            .stop_at
-            .is_some_and(|stop_at| Instant::now() >= stop_at)
-        {
+        let now = Instant::now();
+        let is_due = |at: Option<Instant>| at.is_some_and(|at| now >= at);
+        if is_due(self.stop_at) {
             return self.end(StopReason::Deadline);
         }
+        // However busy the search is: neither is put off by events that flow.
+        if is_due(running.tell_at) {
+            return self.tell();
+        }
+        if is_due(self.progress_at()) {
+            return self.report_progress();
+        }
+        let Some(running) = &mut self.running else {
+            return;
+        };
         if let Some(released) = running.merge.release() {
             self.take(released);
             return;
         }
         if running.merge.finished() {
-            let stop = if running.scan_bytes_spent {
-                StopReason::MaxScanBytes
-            } else {
-                StopReason::End
-            };
-            return self.end(stop);
+            return self.end(StopReason::End);
+        }
+        if running.waits_for_spent_bytes() {
+            return self.end(StopReason::MaxScanBytes);
         }
         running.fan_out.start_steps(&running.merge);
         match self.wait().await {
             Woken::Step(step) => self.end_step(step),
             Woken::Stop(stop) => self.end(stop),
-            Woken::Silence => self.report_progress(),
+            Woken::Progress => self.report_progress(),
             Woken::Tell => self.tell(),
             Woken::Idle => {
                 tracing::error!("a search has lanes left that nobody reads");
@@ -227,22 +238,27 @@ impl Search {
         }
     }
 
+    /// When the caller wants to hear of progress next, whatever else is said.
+    fn progress_at(&self) -> Option<Instant> {
+        let interval = self.context.query.progress_interval?;
+        Some(self.last_progress + interval)
+    }
+
     async fn wait(&mut self) -> Woken {
+        let progress_at = self.progress_at();
         let Some(running) = &mut self.running else {
             return Woken::Idle;
         };
-        let silence = match self.context.query.progress_interval {
-            Some(interval) => interval.min(self.shared.parts.limits.silence),
-            None => self.shared.parts.limits.silence,
-        };
+        let silent_until = self.last_item + self.shared.parts.limits.silence;
+        let progress_at = progress_at.map_or(silent_until, |at| at.min(silent_until));
         let tell_at = running.tell_at;
         tokio::select! {
             biased;
             () = self.shared.parts.drain.cancelled() => Woken::Stop(StopReason::Drain),
             () = until(self.stop_at) => Woken::Stop(StopReason::Deadline),
-            step = running.fan_out.next_step(&running.merge) => step.map_or(Woken::Idle, Woken::Step),
             () = until(tell_at) => Woken::Tell,
-            () = sleep_until(self.last_item + silence) => Woken::Silence,
+            () = sleep_until(progress_at) => Woken::Progress,
+            step = running.fan_out.next_step(&running.merge) => step.map_or(Woken::Idle, Woken::Step),
         }
     }
 
@@ -315,6 +331,7 @@ impl Search {
     }
 
     fn report_progress(&mut self) {
+        self.last_progress = Instant::now();
         let (Some(running), Some(tokens)) = (&self.running, &self.tokens) else {
             return;
         };
@@ -375,10 +392,14 @@ impl Running {
     }
 
     fn end_badly(&mut self, lane: Lane, error: ScanError, from: EventTime) {
+        let error_code = error.reason.code;
         self.lanes[lane].spend(&error.cost);
         self.lanes[lane].fail(error, from);
         self.scans_done += 1;
-        self.merge.lower(lane, None);
+        // Where the byte budget ended, the answer ends: nothing older is sent, so that a token
+        // continues with exactly the rest. Any other failure costs its own part only.
+        let end_of_answer = (error_code == ReasonCode::MaxScanBytes).then(|| from.plus(-1));
+        self.merge.lower(lane, end_of_answer);
         let scan = &self.plan.scans[lane];
         let outcome = self.lanes[lane].outcome(scan, None, scan.range.start(), StopReason::End);
         if outcome.state != OutcomeState::NotApplicable {
@@ -388,10 +409,15 @@ impl Running {
         }
     }
 
+    /// Whether all is sent that is newer than what the spent byte budget left unread.
+    fn waits_for_spent_bytes(&self) -> bool {
+        self.scan_bytes_spent && (self.merge.waiting_for()).any(|lane| self.lanes[lane].has_ended())
+    }
+
     /// Everything from this time on has been sent, or is named by an outcome.
     fn answered_from(&self) -> EventTime {
-        match self.merge.position() {
-            Some(bound) => bound.plus(1).min(self.plan.range.end()),
+        match self.merge.unreleased() {
+            Some(second) => second.plus(1).min(self.plan.range.end()),
             None => self.plan.range.start(),
         }
     }
@@ -413,8 +439,8 @@ impl Running {
     fn summary(self, stop: StopReason, context: &SearchContext, tokens: &TokenWriter) -> Summary {
         let answered = match (stop, &self.position) {
             // The last event's second may hold more that were not sent.
-            (StopReason::MaxEvents, Some(last)) => last.time.plus(1),
-            (StopReason::End | StopReason::MaxScanBytes, _) => self.plan.range.start(),
+            (StopReason::MaxEvents, Some(last)) => last.time.plus(1).max(self.answered_from()),
+            (StopReason::End, _) => self.plan.range.start(),
             _ => self.answered_from(),
         };
         let scans = self.plan.scans.iter().zip(&self.lanes).enumerate();
@@ -427,9 +453,9 @@ impl Running {
         let resume = match stop {
             StopReason::End => None,
             StopReason::MaxEvents => self.position.clone(),
-            // Athena was cut off somewhere in the middle: go on from the newest cut.
-            StopReason::MaxScanBytes => newest_cut(&outcomes).and_then(answered_from),
-            StopReason::Deadline | StopReason::Drain => self.resume_position(answered),
+            StopReason::MaxScanBytes | StopReason::Deadline | StopReason::Drain => {
+                self.resume_position(answered)
+            }
         };
         let query = &context.query;
         let asked = query.filter.categories();
@@ -469,7 +495,11 @@ impl Running {
 }
 
 /// Whose the access keys of the question are: worth more than many accounts that say nothing.
-async fn read_key_owners(shared: &Shared, context: &SearchContext) -> Vec<KeyOwner> {
+async fn read_key_owners(
+    shared: &Shared,
+    context: &SearchContext,
+    limit: Duration,
+) -> Vec<KeyOwner> {
     let parts = &shared.parts;
     let keys = context
         .query
@@ -480,7 +510,7 @@ async fn read_key_owners(shared: &Shared, context: &SearchContext) -> Vec<KeyOwn
             _ => None,
         });
     let owners = keys.map(|key: &AccessKeyId| async {
-        let asked = timeout(parts.limits.facts_timeout, parts.facts.key_owner(key)).await;
+        let asked = timeout(limit, parts.facts.key_owner(key)).await;
         let account = asked.unwrap_or_else(|_| {
             Err(Reason::new(
                 ReasonCode::Unresponsive,
@@ -495,19 +525,6 @@ async fn read_key_owners(shared: &Shared, context: &SearchContext) -> Vec<KeyOwn
         }
     });
     futures::future::join_all(owners).await
-}
-
-/// The newest second from which on everything that Athena was to read has been.
-fn newest_cut(outcomes: &[ScanOutcome]) -> Option<EventTime> {
-    let cut = outcomes.iter().filter(|outcome| {
-        (outcome.reason.as_ref()).is_some_and(|reason| reason.code == ReasonCode::MaxScanBytes)
-    });
-    cut.map(|outcome| {
-        outcome
-            .covered
-            .map_or(outcome.asked.end(), TimeRange::start)
-    })
-    .max()
 }
 
 async fn until(instant: Option<Instant>) {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use futures::StreamExt;
 use proptest::prelude::*;
 
 use super::fake::{Script, account, collect, events_of, query, summary_of, world};
@@ -154,6 +155,44 @@ proptest! {
         });
         let mut events = events_of(&first);
         prop_assert!(events.len() as u64 <= cut);
+        events.extend(second.iter().flat_map(|items| events_of(items)));
+        prop_assert_eq!(events, expected);
+    }
+
+    /// A shutdown in the middle of events that were read and not sent: they are neither lost to the
+    /// stream that goes on, nor claimed by the one that ended.
+    #[test]
+    fn a_drained_search_goes_on_where_the_first_ended(
+        scripts in prop::collection::vec(script(false), 1..6),
+        cut in 1..40_usize,
+    ) {
+        let expected = oracle(&scripts);
+        let (first, second) = run(async {
+            let world = world(scripts.clone(), 2, EngineLimits::default());
+            let stream = world.engine.search(query(HOUR), "test".into(), None).unwrap();
+            let mut stream = stream.fuse();
+            let mut first: Vec<_> = stream.by_ref().take(cut).collect().await;
+            world.drain.cancel();
+            first.extend(stream.collect::<Vec<_>>().await);
+            let Some(token) = summary_of(&first).resume_token.clone() else {
+                return (first, None);
+            };
+            let token = ResumeToken::decode(&token).unwrap();
+            let rest = EventQuery { range: token.range, resume: Some(token.point), ..query(HOUR) };
+            // On another replica: this one shuts down.
+            let other = self::world(scripts, 2, EngineLimits::default()).engine;
+            (first, Some(collect(&other, rest).await))
+        });
+        let mut events = events_of(&first);
+        for outcome in &summary_of(&first).coverage.outcomes {
+            let covered = |ago: i64, account| outcome.accounts == [account]
+                && outcome.covered.is_some_and(|range| range.contains(
+                    crate::query::EventTime::from_second(super::fake::NOW - ago).unwrap()
+                ));
+            for event in expected.iter().filter(|event| covered(event.0, event.1)) {
+                prop_assert!(events.contains(event), "{:?} is claimed and was not sent", event);
+            }
+        }
         events.extend(second.iter().flat_map(|items| events_of(items)));
         prop_assert_eq!(events, expected);
     }

@@ -131,6 +131,19 @@ async fn silence_is_broken_by_progress() {
 }
 
 #[tokio::test]
+async fn progress_is_told_at_its_interval_also_while_events_flow() {
+    let world = world(vec![dense(1_000)], 1, EngineLimits::default());
+    let asked = EventQuery {
+        progress_interval: Some(Duration::from_nanos(1)),
+        ..query(HOUR)
+    };
+    let stream = world.engine.search(asked, "test".into(), None).unwrap();
+    // Every item takes longer than that: plan, progress, and so on.
+    let items: Vec<_> = stream.take(3).collect().await;
+    assert!(matches!(items[1], SearchItem::Progress(_)));
+}
+
+#[tokio::test]
 async fn max_events_says_what_is_left_unread() {
     let world = world(vec![dense(50), dense(50)], 8, EngineLimits::default());
     let items = collect(
