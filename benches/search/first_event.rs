@@ -19,7 +19,7 @@ pub async fn run() -> Result<Vec<Row>, Error> {
     let mut fixture = Fixture::new(50, 4, 400);
     fixture.lookup_rate = Some(2.0);
     fixture.latency = Duration::from_millis(200);
-    fixture.athena_slow = Duration::from_secs(60);
+    fixture.athena_slow = Duration::from_mins(1);
     let sandbox = SandboxProcess::start(&fixture)?;
     let (start, end) = fixture.last(1.0);
     let long = (end - DAYS * 24 * 60 * 60, end);

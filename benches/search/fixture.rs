@@ -80,7 +80,11 @@ impl Fixture {
 
     /// The last `share` of the day, in seconds since the epoch: from, and up to without it.
     pub fn last(&self, share: f64) -> (i64, i64) {
-        #[expect(clippy::cast_possible_truncation, reason = "a part of a day")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_precision_loss,
+            reason = "a part of a day"
+        )]
         let length = (DAY as f64 * share) as i64;
         (self.end.as_second() - length, self.end.as_second())
     }
