@@ -20,15 +20,13 @@
 //! | [`federation`] | account inventory, sessions, pacing | knowing what a search is |
 //! | [`backend`] | reading one scan from AWS | merging, retrying elsewhere |
 //! | [`grpc`] | the wire: proto ⇄ domain, status codes | deciding anything about AWS |
-//! | [`assembly`] | the one place where the parts are put together | deciding anything |
-//! | [`cli`] | one file per subcommand | |
+//! | [`cli`] | one file per subcommand, and the one place where the parts are put together | deciding anything |
 //! | [`sandbox`] | an AWS look-alike on loopback | being part of a production build |
 //!
 //! Only `backend`, `federation` (and the sandbox, for nothing but wire names) know AWS; only
 //! `grpc` and `cli` name tonic and the generated types.
 #![forbid(unsafe_code)]
 
-pub mod assembly;
 pub mod backend;
 pub mod cli;
 pub mod clock;
@@ -41,3 +39,5 @@ pub mod query;
 pub mod sandbox;
 pub mod search;
 pub mod telemetry;
+
+pub use cli::assembly;

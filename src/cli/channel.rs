@@ -8,7 +8,7 @@ use tonic::transport::{Channel, Endpoint};
 use crate::assembly::Assembly;
 use crate::clock::Clock;
 use crate::config::{self, ConfigError};
-use crate::grpc::{Server, ServerError};
+use crate::grpc::InProcessServer;
 
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -23,9 +23,9 @@ pub struct Opened {
     pub own: Option<OwnService>,
 }
 
-/// A service in this process, on a loopback port of its own.
+/// A service in this process, which nobody else can reach.
 pub struct OwnService {
-    server: Server,
+    server: InProcessServer,
     assembly: Assembly,
 }
 
@@ -60,9 +60,9 @@ pub enum ChannelError {
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The service in this process does not start.
-    #[error(transparent)]
-    Server(#[from] ServerError),
+    /// The service in this process does not answer: a defect.
+    #[error("the engine in this process does not answer: {}", with_sources(.0))]
+    Own(tonic::transport::Error),
 }
 
 impl ChannelError {
@@ -91,9 +91,8 @@ pub async fn to_service(url: &str) -> Result<Opened, ChannelError> {
 pub async fn to_own_engine(file: &Path) -> Result<Opened, ChannelError> {
     let config = config::load(file)?;
     let assembly = Assembly::of(&config, None, Clock::system()).await;
-    let server = assembly.serve(([127, 0, 0, 1], 0).into()).await?;
-    let url = format!("http://{}", server.local_addr());
-    let Opened { channel, .. } = to_service(&url).await?;
+    let connected = assembly.connect_in_process().await;
+    let (channel, server) = connected.map_err(ChannelError::Own)?;
     Ok(Opened {
         channel,
         own: Some(OwnService { server, assembly }),

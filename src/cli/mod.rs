@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub mod assembly;
 mod channel;
 #[cfg(feature = "sandbox")]
 pub mod demo;

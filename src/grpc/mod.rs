@@ -2,11 +2,13 @@
 
 pub mod accounts;
 pub mod convert;
+pub mod in_process;
 pub mod readiness;
 pub mod server;
 pub mod service;
 pub mod status;
 
+pub use in_process::InProcessServer;
 pub use readiness::{Probe, ReadinessPace};
 pub use server::{Server, ServerError, ServerParts};
 

@@ -8,12 +8,14 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
+use tonic::transport::Channel;
 
 use crate::backend::athena::Athena;
 use crate::backend::event_history::EventHistory;
 use crate::clock::Clock;
 use crate::config::{Config, Limits};
 use crate::federation::{Federation, HubCredentials};
+use crate::grpc::in_process::{self, InProcessServer};
 use crate::grpc::{Probe, ReadinessPace, Server, ServerError, ServerParts};
 use crate::plan::Reason;
 use crate::plan::facts::{ArchiveFacts, Routing};
@@ -100,6 +102,13 @@ impl Assembly {
             pace: ReadinessPace::default(),
         };
         Server::start(listen, parts).await
+    }
+
+    /// A channel to the engine for one caller in this process, and what serves it.
+    pub async fn connect_in_process(
+        &self,
+    ) -> Result<(Channel, InProcessServer), tonic::transport::Error> {
+        in_process::connect(self.engine.clone(), self.limits.clone(), self.drain.clone()).await
     }
 
     /// Ends what searches left behind in AWS, within `patience`. To be called when no search runs
