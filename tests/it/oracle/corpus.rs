@@ -78,6 +78,8 @@ pub async fn hold_data(
         let now = present.of(&lake);
         let setup = Setup {
             own_regions: reading == Reading::History,
+            // A busy machine is not what is tested.
+            stall_timeout: "5m",
             ..Setup::with_archive(archive)
         };
         let world = World::start(sandbox(data.clone(), now), &setup).await;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures::{StreamExt, stream};
+use identity_trail::plan::OutcomeState;
 use identity_trail::query::{BackendKind, EventTime, TimeRange};
 
 use super::identities::Who;
@@ -233,13 +234,14 @@ fn time(second: i64) -> EventTime {
     EventTime::from_second(second).unwrap()
 }
 
-/// What was not read, and why.
+/// What was not read, and why: first what failed, then what lies beyond the horizon.
 fn bad(answer: &Answer) -> Vec<String> {
-    let outcomes = answer
-        .outcomes()
-        .iter()
-        .filter(|outcome| outcome.reason.is_some());
-    outcomes
+    let outcomes = answer.outcomes().iter();
+    let mut bad: Vec<_> = outcomes
+        .filter(|outcome| outcome.reason.is_some())
+        .collect();
+    bad.sort_by_key(|outcome| outcome.state != OutcomeState::Failed);
+    bad.iter()
         .take(3)
         .map(|outcome| format!("{outcome:?}"))
         .collect()

@@ -46,6 +46,7 @@ async fn trino_gives_identities_their_events_in_every_partition_layout() {
         let archive = ArchiveSetup::of(table);
         let setup = Setup {
             own_regions: false,
+            stall_timeout: "5m",
             ..Setup::with_archive(archive)
         };
         let world = World::start(config, &setup).await;
