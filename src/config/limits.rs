@@ -52,7 +52,7 @@ impl Default for Limits {
             max_lookback: Duration::from_hours(3_660 * 24),
             concurrent_searches: 32,
             aws_calls: 256,
-            assume_role_calls: 16,
+            assume_role_calls: 64,
             page_memory_bytes: 64 * MIB,
             scan_stall_timeout: Duration::from_secs(30),
         }

@@ -20,6 +20,9 @@ const CREDENTIAL_LENGTH: usize = 16;
 /// `response_elements` holds, at any depth: `responseElements.credentials` is where STS puts them,
 /// other services nest them. Wherever the same text occurs in the record it is replaced as well.
 ///
+/// A table may hold `responseElements` as text that is no JSON, cut off in the middle: with a
+/// credential's name in it, all of the text is one.
+///
 /// `response_elements` must be a slice of `record`.
 pub(super) fn mask(
     record: &str,
@@ -28,6 +31,10 @@ pub(super) fn mask(
     let mut found = Vec::new();
     let mut json = serde_json::Deserializer::from_str(response_elements.get());
     Walk { found: &mut found }.deserialize(&mut json)?;
+    let whole = response_elements.get();
+    if whole.starts_with('"') && mentions_credential(whole) {
+        found.push(whole);
+    }
     if found.is_empty() {
         return Ok(None);
     }
@@ -77,6 +84,11 @@ fn splice(record: &str, mut spans: Vec<(Range<usize>, bool)>) -> String {
 
 fn is_credential_name(name: &str) -> bool {
     name.eq_ignore_ascii_case("sessionToken") || name.eq_ignore_ascii_case("secretAccessKey")
+}
+
+fn mentions_credential(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    text.contains("sessiontoken") || text.contains("secretaccesskey")
 }
 
 /// Whether a value can hold a secret: null and the empty string cannot.

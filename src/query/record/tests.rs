@@ -180,3 +180,20 @@ fn a_rebuilt_record_says_what_its_table_cannot_show() {
         }
     );
 }
+
+/// A table's column may hold text that was cut off: no JSON, and a credential in it all the same.
+#[test]
+fn response_elements_that_are_no_json_show_no_credential() {
+    let json = record(
+        r#" , "eventID":"e", "responseElements":"{\"credentials\":{\"sessionToken\":\"IQoJb3JpZ2luX2VjEKn""#,
+    );
+    let event = parse(&json).unwrap();
+    assert!(event.credentials_masked);
+    assert!(!event.record.unwrap().json.contains("IQoJb3JpZ2luX2VjEKn"));
+    assert!(
+        !event
+            .response_elements_json
+            .unwrap()
+            .contains("IQoJb3JpZ2luX2VjEKn")
+    );
+}
