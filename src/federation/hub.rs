@@ -48,7 +48,7 @@ pub(super) fn hub_config(config: &Config) -> ConfigLoader {
         .app_name(AppName::new("identity-trail").expect("only letters and a hyphen"))
         .identity_cache(IdentityCache::lazy().build())
         .http_client(http_client())
-        .retry_config(RetryConfig::standard())
+        .retry_config(retries())
         .timeout_config(timeouts);
     if let Some(url) = &config.hub.endpoint_url {
         loader = loader.endpoint_url(url);
@@ -57,6 +57,14 @@ pub(super) fn hub_config(config: &Config) -> ConfigLoader {
         loader = loader.profile_name(profile);
     }
     loader
+}
+
+/// The SDK's three attempts give up on a busy STS, and so on an account, where one in three calls
+/// is throttled; the operation's timeout bounds these.
+fn retries() -> RetryConfig {
+    RetryConfig::standard()
+        .with_max_attempts(8)
+        .with_initial_backoff(Duration::from_millis(200))
 }
 
 /// One pool of connections and one set of certificates for all accounts: the SDK would make one for
