@@ -1,12 +1,13 @@
 //! Running a plan: fan-out, merge, resume.
 //!
 //! A root that plans, dispatches and merges, and leaves that read: [`engine`] starts a search,
-//! `run` drives it from plan to summary, [`fan_out`] decides which scan reads next, [`merge`]
+//! `run` drives it from plan to summary (`running` is its state in between), [`fan_out`] decides which scan reads next, [`merge`]
 //! brings what they read into one order, [`admission`] has the last word on every event, and
 //! [`outcomes`] says how each scan ended. A search is a stream that owns its tasks: polling it
 //! drives it, dropping it stops it.
 
 pub mod admission;
+mod announcement;
 pub mod engine;
 pub mod facets;
 pub mod fan_out;
@@ -15,6 +16,7 @@ pub mod merge;
 pub mod outcomes;
 pub mod resume;
 mod run;
+mod running;
 
 pub use engine::{Engine, EngineLimits, EngineParts, FactSource, Refusal, SearchStream};
 pub use item::{Facets, PlanAnnouncement, Progress, SearchItem, StopReason, Summary};

@@ -1,0 +1,98 @@
+//! What the first message says besides the plan itself: what goes where, and whose the access keys are.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::engine::Shared;
+use super::item::{KeyOwner, Route};
+use crate::backend::SearchContext;
+use crate::plan::{Reason, ReasonCode, Scan, ScanTarget};
+use crate::query::{AccessKeyId, Identity};
+
+/// Whose the access keys of the question are: worth more than many accounts that say nothing.
+pub(super) async fn read_key_owners(
+    shared: &Shared,
+    context: &SearchContext,
+    limit: Duration,
+) -> Vec<KeyOwner> {
+    let parts = &shared.parts;
+    let keys = context
+        .query
+        .identities
+        .iter()
+        .filter_map(|identity| match identity {
+            Identity::AccessKeyId(key) => Some(key),
+            _ => None,
+        });
+    let owners = keys.map(|key: &AccessKeyId| async {
+        let asked = timeout(limit, parts.facts.key_owner(key)).await;
+        let account = asked.unwrap_or_else(|_| {
+            Err(Reason::new(
+                ReasonCode::Unresponsive,
+                "sts:GetAccessKeyInfo did not answer: whose this key is stays unknown",
+            ))
+        });
+        KeyOwner {
+            access_key_id: key.clone(),
+            in_federation: (account.as_ref())
+                .is_ok_and(|owner| parts.accounts.iter().any(|a| a.id == *owner)),
+            account,
+        }
+    });
+    futures::future::join_all(owners).await
+}
+
+/// Scans that differ only in account and Region, together.
+pub(super) fn routes(scans: &[Scan]) -> Vec<Route> {
+    let mut routes: BTreeMap<_, Route> = BTreeMap::new();
+    for scan in scans {
+        let (archive, accounts, regions, narrowed_by) = match &scan.target {
+            ScanTarget::EventHistory {
+                account,
+                region,
+                attribute,
+            } => (
+                None,
+                BTreeSet::from([*account]),
+                BTreeSet::from([region.clone()]),
+                attribute
+                    .as_ref()
+                    .map(ToString::to_string)
+                    .unwrap_or_default(),
+            ),
+            ScanTarget::Athena {
+                archive,
+                accounts,
+                regions,
+            } => (
+                Some(archive.name.clone()),
+                accounts.clone(),
+                regions.clone().unwrap_or_default(),
+                "SQL".to_owned(),
+            ),
+        };
+        let backend = scan.target.backend();
+        let key = (
+            std::cmp::Reverse(scan.range.end()),
+            scan.range.start(),
+            backend,
+            archive.clone(),
+            narrowed_by.clone(),
+        );
+        let route = routes.entry(key).or_insert_with(|| Route {
+            backend,
+            archive,
+            range: scan.range,
+            accounts: BTreeSet::new(),
+            regions: BTreeSet::new(),
+            narrowed_by,
+            scans: 0,
+        });
+        route.accounts.extend(accounts);
+        route.regions.extend(regions);
+        route.scans += 1;
+    }
+    routes.into_values().collect()
+}

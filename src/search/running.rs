@@ -1,0 +1,183 @@
+//! What exists between a search's plan and its summary: the merge, the scans and how far each came.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::facets::FacetCounter;
+use super::fan_out::{FanOut, HeldEvent};
+use super::item::{StopReason, Summary};
+use super::merge::{Lane, Merge};
+use super::outcomes::{LaneRecord, of_gap};
+use super::resume::{TokenWriter, answered_from};
+use crate::backend::{PageCost, ScanError, SearchContext};
+use crate::plan::{
+    Coverage, OutcomeState, QueryPlan, Reason, ReasonCode, Scan, ScanOutcome, ScanTarget,
+};
+use crate::query::{EventCategory, EventKey, EventTime, RecordView};
+
+/// Failures that come close together are told together: one account's Regions fail at once.
+const OUTCOME_DELAY: Duration = Duration::from_millis(50);
+
+/// What exists between the plan and the summary.
+pub(super) struct Running {
+    pub plan: QueryPlan,
+    pub merge: Merge<HeldEvent>,
+    pub fan_out: FanOut,
+    pub lanes: Vec<LaneRecord>,
+    /// Bad outcomes that have not been told yet, and when they must be.
+    pub untold: Vec<ScanOutcome>,
+    pub tell_at: Option<Instant>,
+    pub facets: FacetCounter,
+    pub events_matched: u64,
+    pub scans_done: u64,
+    pub scan_bytes_spent: bool,
+    pub position: Option<EventKey>,
+}
+
+impl Running {
+    pub fn fail(&mut self, lane: Lane, error: ScanError) {
+        let scan = &self.plan.scans[lane];
+        let bound = self.merge.bound(lane).unwrap_or(scan.range.start());
+        let from = error.covered_from.unwrap_or_else(|| bound.plus(1));
+        if error.reason.code == ReasonCode::MaxScanBytes {
+            self.spend_scan_bytes(&error.reason);
+        }
+        self.end_badly(lane, error, from);
+    }
+
+    /// The byte budget is spent: no further slice is begun.
+    fn spend_scan_bytes(&mut self, reason: &Reason) {
+        self.scan_bytes_spent = true;
+        for lane in self.fan_out.abandon_athena() {
+            let bound = self
+                .merge
+                .bound(lane)
+                .unwrap_or(self.plan.scans[lane].range.start());
+            let error = ScanError {
+                reason: reason.clone(),
+                not_applicable: false,
+                covered_from: None,
+                cost: PageCost::default(),
+            };
+            self.end_badly(lane, error, bound.plus(1));
+        }
+    }
+
+    fn end_badly(&mut self, lane: Lane, error: ScanError, from: EventTime) {
+        let error_code = error.reason.code;
+        self.lanes[lane].spend(&error.cost);
+        self.lanes[lane].fail(error, from);
+        self.scans_done += 1;
+        // Where the byte budget ended, the answer ends: nothing older is sent, so that a token
+        // continues with exactly the rest. Any other failure costs its own part only.
+        let end_of_answer = (error_code == ReasonCode::MaxScanBytes).then(|| from.plus(-1));
+        self.merge.lower(lane, end_of_answer);
+        let scan = &self.plan.scans[lane];
+        let outcome = self.lanes[lane].outcome(scan, None, scan.range.start(), StopReason::End);
+        if outcome.state != OutcomeState::NotApplicable {
+            self.untold.push(outcome);
+            self.tell_at
+                .get_or_insert_with(|| Instant::now() + OUTCOME_DELAY);
+        }
+    }
+
+    /// Whether all is sent that is newer than what the spent byte budget left unread.
+    pub fn waits_for_spent_bytes(&self) -> bool {
+        self.scan_bytes_spent && (self.merge.waiting_for()).any(|lane| self.lanes[lane].has_ended())
+    }
+
+    /// Everything from this time on has been sent, or is named by an outcome.
+    pub fn answered_from(&self) -> EventTime {
+        match self.merge.unreleased() {
+            Some(second) => second.plus(1).min(self.plan.range.end()),
+            None => self.plan.range.start(),
+        }
+    }
+
+    /// Where to go on: after the last event sent, or further if more is answered than was sent.
+    pub fn resume_position(&self, answered: EventTime) -> Option<EventKey> {
+        if answered >= self.plan.range.end() {
+            return self.position.clone();
+        }
+        let by_time = answered_from(answered);
+        match &self.position {
+            Some(sent) if by_time.as_ref().is_none_or(|by_time| sent < by_time) => {
+                Some(sent.clone())
+            }
+            _ => by_time,
+        }
+    }
+
+    pub fn summary(
+        self,
+        stop: StopReason,
+        context: &SearchContext,
+        tokens: &TokenWriter,
+    ) -> Summary {
+        let answered = match (stop, &self.position) {
+            // The last event's second may hold more that were not sent.
+            (StopReason::MaxEvents, Some(last)) => last.time.plus(1).max(self.answered_from()),
+            (StopReason::End, _) => self.plan.range.start(),
+            _ => self.answered_from(),
+        };
+        let scans = self.plan.scans.iter().zip(&self.lanes).enumerate();
+        let outcomes: Vec<ScanOutcome> = scans
+            .map(|(lane, (scan, record))| {
+                record.outcome(scan, self.merge.bound(lane), answered, stop)
+            })
+            .chain(self.plan.gaps.iter().map(of_gap))
+            .collect();
+        let resume = match stop {
+            StopReason::End => None,
+            StopReason::MaxEvents => self.position.clone(),
+            StopReason::MaxScanBytes | StopReason::Deadline | StopReason::Drain => {
+                self.resume_position(answered)
+            }
+        };
+        let query = &context.query;
+        let asked = query.filter.categories();
+        let total = |count: fn(&LaneRecord) -> u64| self.lanes.iter().map(count).sum();
+        Summary {
+            stop_reason: stop,
+            range: query.range,
+            answered_from: answered,
+            provisional_from: (self.plan.settled_until < query.range.end())
+                .then_some(self.plan.settled_until.max(query.range.start())),
+            limited: stop == StopReason::MaxEvents,
+            events_sent: match query.record_view {
+                RecordView::None => 0,
+                _ => self.events_matched,
+            },
+            events_matched: self.events_matched,
+            events_read: total(|lane| lane.counts().events_read),
+            duplicates_removed: self.merge.duplicates(),
+            late_events: total(|lane| lane.counts().late_events),
+            requests: total(|lane| lane.counts().requests),
+            throttles: total(|lane| lane.counts().throttles),
+            bytes_scanned: total(|lane| lane.counts().bytes_scanned),
+            categories_not_searched: [
+                EventCategory::Management,
+                EventCategory::Data,
+                EventCategory::NetworkActivity,
+                EventCategory::Insight,
+            ]
+            .into_iter()
+            .filter(|category| !asked.contains(category))
+            .collect(),
+            facets: self.facets.report(),
+            resume_token: (stop != StopReason::End).then(|| tokens.write(resume.as_ref())),
+            coverage: Coverage { outcomes },
+        }
+    }
+}
+
+/// A scan in words, for progress.
+pub(super) fn describe(scan: &Scan) -> String {
+    match &scan.target {
+        ScanTarget::EventHistory {
+            account, region, ..
+        } => format!("event_history {account} {region}"),
+        ScanTarget::Athena { archive, .. } => format!("athena {} {}", archive.name, scan.range),
+    }
+}
