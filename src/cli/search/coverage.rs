@@ -59,7 +59,12 @@ pub(super) fn in_words(
         Completeness::CompleteExceptAccepted => "COMPLETE, except for the accepted gaps",
         _ => "INCOMPLETE",
     };
-    let _ = writeln!(text, "{verdict}: {window}{}", stopped(summary));
+    // A resumed stream speaks for what was left; gaps before it are the first stream's to tell.
+    let resumed = match &args.resume_token {
+        Some(_) => ", the part that the token left",
+        None => "",
+    };
+    let _ = writeln!(text, "{verdict}: {window}{resumed}{}", stopped(summary));
     for outcome in bad.iter().take(SPELLED_OUT) {
         let _ = writeln!(text, "  - {}", outcome_in_words(outcome));
     }
