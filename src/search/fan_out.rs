@@ -18,7 +18,7 @@ use crate::plan::{Reason, ReasonCode, Scan};
 use crate::query::{AccountId, BackendKind, Event, EventTime};
 
 /// What a page is assumed to take before it is known: 50 records of a generous size.
-const ASSUMED_PAGE_BYTES: u64 = 128 * 1024;
+const ASSUMED_PAGE_BYTES: u64 = 64 * 1024;
 
 /// The bytes of pages that wait in this process, for all searches: a semaphore of KiB.
 #[derive(Debug, Clone)]
@@ -84,7 +84,6 @@ pub struct FanOut {
     /// Idle lanes that have read far enough ahead, by bound.
     parked: BTreeSet<(EventTime, Lane)>,
     page_events: Vec<usize>,
-    page_bytes: Vec<u64>,
     running: JoinSet<Done>,
     lane_of: HashMap<Id, Lane>,
     /// Athena queries that are open at once: older slices cost money that a caller who stops early
@@ -118,7 +117,6 @@ impl FanOut {
                 .map(|(lane, scan)| (scan.range.last(), lane))
                 .collect(),
             page_events: vec![0; scans.len()],
-            page_bytes: vec![ASSUMED_PAGE_BYTES; scans.len()],
             readers: readers.into_iter().map(Some).collect(),
             parked: BTreeSet::new(),
             running: JoinSet::new(),
@@ -148,7 +146,7 @@ impl FanOut {
                 passed_over.push((bound, lane));
                 continue;
             }
-            let memory = self.memory.reserve(self.page_bytes[lane]);
+            let memory = self.memory.reserve(ASSUMED_PAGE_BYTES);
             // Without memory the search still moves: one step at a time, for what is waited for.
             if memory.is_none() && !(needed && self.running.is_empty()) {
                 passed_over.push((bound, lane));
