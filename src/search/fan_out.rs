@@ -200,12 +200,6 @@ impl FanOut {
         lanes
     }
 
-    /// Whether a step is under way.
-    #[must_use]
-    pub fn is_running(&self) -> bool {
-        !self.running.is_empty()
-    }
-
     fn is_athena(&self, lane: Lane) -> bool {
         self.scans[lane].target.backend() == BackendKind::Athena
     }

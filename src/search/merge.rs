@@ -159,12 +159,6 @@ impl<E> Merge<E> {
     pub fn duplicates(&self) -> u64 {
         self.duplicates
     }
-
-    /// The last event that left in order.
-    #[must_use]
-    pub fn last_released(&self) -> Option<&EventKey> {
-        self.last_released.as_ref()
-    }
 }
 
 impl<E> Ord for Held<E> {
