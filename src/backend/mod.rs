@@ -66,7 +66,7 @@ impl ScanBudget {
     }
 }
 
-/// Reads one scan, newest first.
+/// Reads one scan, in the order of its search (`search.query.order`).
 ///
 /// Dropping a reader, or the future of [`next_page`](Self::next_page), stops it: no further AWS
 /// call is made, and a remote query is stopped by the process's own reaper.
@@ -83,7 +83,8 @@ pub trait ScanReader: Send {
 pub struct Page {
     /// The events, as AWS ordered them; those of one second in any order.
     pub events: Vec<Event>,
-    /// Every event still to come is at or before this second; `None` at the end of the scan.
+    /// No event still to come is read before this second, in the search's order: newest first, all
+    /// are at or before it, oldest first, at or after it. `None` at the end of the scan.
     pub bound: Option<EventTime>,
     /// No further pages: all of the scan's interval was read.
     pub end: bool,
@@ -116,9 +117,9 @@ pub struct ScanError {
     pub reason: Reason,
     /// The scan turned out not to apply: a Region that is disabled in the account.
     pub not_applicable: bool,
-    /// Everything from this second on was read, though the last event read may be newer; `None`
-    /// where only the bound of the last page is known.
-    pub covered_from: Option<EventTime>,
+    /// The first second, in the search's order, that was not read to its end; `None` where only the
+    /// bound of the last page is known.
+    pub stopped_at: Option<EventTime>,
     /// What was spent on the failed page.
     pub cost: PageCost,
 }

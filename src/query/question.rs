@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{AccountId, EventFilter, EventKey, EventTime, Identity, Region, TimeRange};
+use super::{
+    AccountId, EventFilter, EventKey, EventTime, Identity, Region, SearchOrder, TimeRange,
+};
 
 /// Where events are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -54,6 +56,8 @@ pub struct EventQuery {
     pub regions: Vec<Region>,
     /// Conditions on the event itself.
     pub filter: EventFilter,
+    /// In which direction events are read and sent.
+    pub order: SearchOrder,
     /// How much of each event is wanted.
     pub record_view: RecordView,
     /// Stop after this many events; `None` is no limit.
@@ -64,7 +68,7 @@ pub struct EventQuery {
     pub max_scan_bytes: Option<u64>,
     /// How often to report progress; `None` reports only after a silence.
     pub progress_interval: Option<Duration>,
-    /// Where an earlier stream of the same request ended; `None` begins at the interval's end.
+    /// Where an earlier stream of the same request ended; `None` begins at the beginning.
     pub resume: Option<ResumePoint>,
 }
 

@@ -311,7 +311,7 @@ fn defect(error: &JoinError) -> ScanError {
             "reading this scan hit a defect of the service: please report it with the time of the search",
         ),
         not_applicable: false,
-        covered_from: None,
+        stopped_at: None,
         cost: crate::backend::PageCost::default(),
     }
 }

@@ -152,6 +152,7 @@ pub fn request_digest(query: &EventQuery) -> [u8; 16] {
         "backends",
         query.backends.iter().map(|backend| backend.as_str()),
     );
+    digest.list("order", std::iter::once(query.order.as_str()));
     digest.finish()
 }
 

@@ -39,7 +39,7 @@ impl Running {
     pub fn fail(&mut self, lane: Lane, error: ScanError) {
         let scan = &self.plan.scans[lane];
         let bound = self.merge.bound(lane).unwrap_or(scan.range.start());
-        let from = error.covered_from.unwrap_or_else(|| bound.plus(1));
+        let from = error.stopped_at.unwrap_or(bound).plus(1);
         if error.reason.code == ReasonCode::MaxScanBytes {
             self.spend_scan_bytes(&error.reason);
         }
@@ -57,7 +57,7 @@ impl Running {
             let error = ScanError {
                 reason: reason.clone(),
                 not_applicable: false,
-                covered_from: None,
+                stopped_at: None,
                 cost: PageCost::default(),
             };
             self.end_badly(lane, error, bound.plus(1));

@@ -14,7 +14,7 @@ use identity_trail::plan::facts::ArchiveFacts;
 use identity_trail::plan::{Scan, ScanId, ScanTarget};
 use identity_trail::query::{
     AccountId, AskedRange, Event, EventCategory, EventFilter, EventQuery, EventTime, Identity,
-    RecordView, Region, TimeRange,
+    RecordView, Region, SearchOrder, TimeRange,
 };
 use identity_trail::sandbox::{Account, Data, Sandbox, SandboxConfig};
 use tokio::time::timeout;
@@ -167,6 +167,7 @@ pub struct Ask {
     pub accounts: BTreeSet<AccountId>,
     pub regions: Option<BTreeSet<Region>>,
     pub filter: EventFilter,
+    pub order: SearchOrder,
     pub record_view: RecordView,
     pub max_scan_bytes: Option<u64>,
 }
@@ -179,6 +180,7 @@ impl Ask {
             accounts: ACCOUNTS.iter().map(|id| id.parse().unwrap()).collect(),
             regions: None,
             filter: EventFilter::default(),
+            order: SearchOrder::default(),
             record_view: RecordView::Fields,
             max_scan_bytes: None,
         }
@@ -208,6 +210,7 @@ impl Ask {
                 account_ids: Vec::new(),
                 regions: Vec::new(),
                 filter: self.filter.clone(),
+                order: self.order,
                 record_view: self.record_view,
                 max_events: None,
                 backends: Vec::new(),

@@ -11,7 +11,7 @@ use identity_trail::federation::{Federation, HubCredentials};
 use identity_trail::plan::{LookupAttribute, ReasonCode, Scan, ScanId, ScanTarget};
 use identity_trail::query::{
     AskedRange, Event, EventCategory, EventFilter, EventId, EventQuery, EventTime, RecordView,
-    TimeRange,
+    SearchOrder, TimeRange,
 };
 use identity_trail::sandbox::{Denial, FaultSettings, Sandbox, SandboxConfig};
 use serde_json::Value;
@@ -397,7 +397,7 @@ async fn what_the_horizon_has_passed_is_said_not_hidden() {
     assert_eq!(drained.events.len(), 1);
     let error = drained.error.unwrap();
     assert_eq!(error.reason.code, ReasonCode::AgedOut);
-    let covered_from = error.covered_from.unwrap();
+    let covered_from = error.stopped_at.unwrap().plus(1);
     assert!(covered_from >= time("2026-08-03T00:00:00Z"));
     assert!(covered_from < time("2026-08-03T01:00:00Z"));
 
@@ -406,7 +406,7 @@ async fn what_the_horizon_has_passed_is_said_not_hidden() {
     let asked = range("2026-07-01T00:00:00Z", "2026-08-01T00:00:00Z");
     let error = drain(world.open(REGION, asked, None)).await.error.unwrap();
     assert_eq!(error.reason.code, ReasonCode::AgedOut);
-    assert_eq!(error.covered_from, Some(asked.end()));
+    assert_eq!(error.stopped_at, Some(asked.last()));
     assert_eq!(world.lookups(), lookups);
 }
 
@@ -432,6 +432,7 @@ fn search(range: TimeRange) -> Arc<SearchContext> {
         account_ids: Vec::new(),
         regions: Vec::new(),
         filter: EventFilter::default(),
+        order: SearchOrder::default(),
         record_view: RecordView::Full,
         max_events: None,
         backends: Vec::new(),

@@ -8,7 +8,8 @@ use identity_trail::config::Config;
 use identity_trail::federation::HubCredentials;
 use identity_trail::plan::ScanOutcome;
 use identity_trail::query::{
-    AskedRange, Event, EventFilter, EventQuery, EventTime, Identity, RecordView, Region, TimeRange,
+    AskedRange, Event, EventFilter, EventQuery, EventTime, Identity, RecordView, Region,
+    SearchOrder, TimeRange,
 };
 use identity_trail::sandbox::{Sandbox, SandboxConfig};
 use identity_trail::search::{PlanAnnouncement, SearchItem, SearchStream, Summary};
@@ -172,6 +173,7 @@ pub fn question(identities: Vec<Identity>, range: TimeRange) -> EventQuery {
         account_ids: Vec::new(),
         regions: Vec::new(),
         filter: EventFilter::default(),
+        order: SearchOrder::default(),
         record_view: RecordView::Full,
         max_events: None,
         backends: Vec::new(),

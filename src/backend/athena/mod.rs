@@ -151,7 +151,7 @@ impl ScanReader for Unreadable {
         Err(ScanError {
             reason: self.0.clone(),
             not_applicable: false,
-            covered_from: None,
+            stopped_at: None,
             cost: PageCost::default(),
         })
     }

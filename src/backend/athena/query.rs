@@ -165,7 +165,7 @@ impl ScanReader for AthenaReader {
                 Err(ScanError {
                     reason,
                     not_applicable: false,
-                    covered_from: None,
+                    stopped_at: None,
                     cost,
                 })
             }

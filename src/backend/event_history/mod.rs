@@ -137,7 +137,7 @@ impl ScanReader for NotEventHistory {
                 "a scan of another backend was given to event history, a defect of the service",
             ),
             not_applicable: false,
-            covered_from: None,
+            stopped_at: None,
             cost: PageCost::default(),
         })
     }

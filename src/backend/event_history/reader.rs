@@ -245,7 +245,7 @@ impl ScanReader for Reader {
             Err(stop) => Err(ScanError {
                 reason: stop.reason,
                 not_applicable: stop.not_applicable,
-                covered_from: stop.covered_from,
+                stopped_at: stop.covered_from.map(|second| second.plus(-1)),
                 cost,
             }),
         }

@@ -11,7 +11,7 @@ use crate::config::Limits;
 use crate::grpc::pb;
 use crate::query::{
     AccountId, AskedRange, BackendKind, EventCategory, EventFilter, EventQuery, EventTime,
-    RecordView, Region, TimeRange,
+    RecordView, Region, SearchOrder, TimeRange,
 };
 use crate::search::resume::{ResumeToken, request_digest};
 
@@ -43,7 +43,7 @@ pub fn event_query(
     let account_ids = account_ids(&request.account_ids, rules, found);
     let regions = regions(&request.regions, found);
     let filter = filter(request.filter.as_ref(), rules.limits, found);
-    check_order(request.order, found);
+    let order = order(request.order, found);
     let record_view = record_view(request.record_view, found);
     let backends = backends(&request.backends, found);
     let max_events = at_least_one(request.max_events, "max_events", found);
@@ -58,6 +58,7 @@ pub fn event_query(
         account_ids,
         regions,
         filter,
+        order,
         record_view,
         max_events,
         backends,
@@ -196,11 +197,17 @@ fn categories(list: &[i32], findings: &mut Findings) -> Vec<EventCategory> {
     categories.into_iter().collect()
 }
 
-fn check_order(number: i32, findings: &mut Findings) {
+fn order(number: i32, findings: &mut Findings) -> SearchOrder {
     match pb::SearchOrder::try_from(number) {
-        Ok(pb::SearchOrder::Unspecified | pb::SearchOrder::NewestFirst) => {}
-        Ok(pb::SearchOrder::OldestFirst) => findings.not_served("order", "oldest first"),
-        Err(_) => findings.invalid("order", format!("{number} is no order")),
+        Ok(pb::SearchOrder::Unspecified | pb::SearchOrder::NewestFirst) => SearchOrder::NewestFirst,
+        Ok(pb::SearchOrder::OldestFirst) => {
+            findings.not_served("order", "oldest first");
+            SearchOrder::OldestFirst
+        }
+        Err(_) => {
+            findings.invalid("order", format!("{number} is no order"));
+            SearchOrder::NewestFirst
+        }
     }
 }
 

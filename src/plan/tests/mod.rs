@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::facts::{AccountFacts, ArchiveFacts, Facts, TableFacts};
 use crate::query::{
     AccountId, AskedRange, EventCategory, EventFilter, EventQuery, EventTime, Identity, RecordView,
-    Region, TimeRange,
+    Region, SearchOrder, TimeRange,
 };
 
 /// The tests' now.
@@ -57,6 +57,7 @@ fn ask(identity: Identity, from: i64, to: i64) -> EventQuery {
         account_ids: vec![],
         regions: vec![],
         filter: EventFilter::default(),
+        order: SearchOrder::default(),
         record_view: RecordView::Fields,
         max_events: None,
         backends: vec![],

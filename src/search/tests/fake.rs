@@ -19,7 +19,7 @@ use crate::plan::{Reason, ReasonCode, Scan, ScanTarget};
 use crate::query::record::{ReadFrom, TextOrigin, parse_record};
 use crate::query::{
     AccessKeyId, AccountId, AskedRange, BackendKind, Event, EventFilter, EventQuery, EventTime,
-    Identity, Provenance, RecordView, Region, TimeRange,
+    Identity, Provenance, RecordView, Region, SearchOrder, TimeRange,
 };
 use crate::search::{Engine, EngineLimits, EngineParts, FactSource, SearchItem, Summary};
 
@@ -110,7 +110,7 @@ impl ScanReader for FakeReader {
             return Err(ScanError {
                 reason: Reason::new(ReasonCode::AwsError, "scripted"),
                 not_applicable: false,
-                covered_from: None,
+                stopped_at: None,
                 cost,
             });
         }
@@ -189,6 +189,7 @@ pub fn query(seconds: i64) -> EventQuery {
         account_ids: Vec::new(),
         regions: Vec::new(),
         filter: EventFilter::default(),
+        order: SearchOrder::default(),
         record_view: RecordView::Fields,
         max_events: None,
         backends: Vec::new(),
