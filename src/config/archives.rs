@@ -53,6 +53,12 @@ pub struct Archive {
     pub partitions: Partitions,
     /// What the table holds.
     pub holds: Holds,
+    /// The trail that fills the table, for checks; by default the one that writes to its bucket.
+    #[serde(default, deserialize_with = "value::optional_text")]
+    pub trail: Option<TrailArn>,
+    /// Whether searches find out of which accounts and days it has log files at all.
+    #[serde(default = "yes")]
+    pub verify_days: bool,
     /// Queries that the service runs on this archive at the same time.
     #[serde(default = "default_queries", deserialize_with = "queries")]
     pub max_concurrent_queries: u64,
@@ -163,6 +169,46 @@ pub struct Holds {
     /// The categories that its trail records.
     #[serde(default = "management", deserialize_with = "categories")]
     pub categories: Vec<EventCategory>,
+}
+
+/// A trail's ARN: `arn:PARTITION:cloudtrail:REGION:ACCOUNT:trail/NAME`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrailArn {
+    text: String,
+    /// The account that owns it.
+    pub account: AccountId,
+    /// Its home Region.
+    pub region: Region,
+}
+
+impl TrailArn {
+    /// The ARN as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl std::str::FromStr for TrailArn {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const EXPECTED: &str =
+            "a trail's ARN is arn:PARTITION:cloudtrail:REGION:ACCOUNT:trail/NAME";
+        let parts: Vec<&str> = text.splitn(6, ':').collect();
+        let ["arn", partition, "cloudtrail", region, account, resource] = parts[..] else {
+            return Err(EXPECTED);
+        };
+        let named = resource.strip_prefix("trail/");
+        if partition.is_empty() || named.is_none_or(str::is_empty) {
+            return Err(EXPECTED);
+        }
+        Ok(Self {
+            text: text.to_owned(),
+            account: account.parse().map_err(|_| EXPECTED)?,
+            region: region.parse().map_err(|_| EXPECTED)?,
+        })
+    }
 }
 
 impl Archive {

@@ -208,3 +208,20 @@ fn the_environment_overrides_what_differs_by_deployment() {
             .starts_with("environment variable IDENTITY_TRAIL_LISTEN: `nowhere`")
     );
 }
+
+#[test]
+fn a_trail_is_named_by_its_arn() {
+    let config = Config::parse(EXAMPLE, "example").unwrap();
+    let archive = &config.archives[0].value;
+    let trail = archive.trail.as_ref().unwrap();
+    assert_eq!(trail.account, archive.account);
+    assert_eq!(trail.region.as_str(), "eu-central-1");
+    assert!(archive.verify_days);
+    for wrong in [
+        "organization",
+        "arn:aws:cloudtrail:eu-central-1:7777:trail/x",
+    ] {
+        let text = EXAMPLE.replace(trail.as_str(), wrong);
+        assert!(refused(&text).contains("a trail's ARN is"), "{wrong}");
+    }
+}

@@ -36,13 +36,16 @@ pub struct Remaining {
 
 impl ScanOutcome {
     /// What of the interval asked was not read, or holds records that could not be read; none if
-    /// nothing remains.
+    /// nothing remains. What was read and is unverified is not in it.
     ///
     /// Scans read from the newest end, so what remains is one interval at the oldest.
     #[must_use]
     pub fn remaining(&self) -> Option<TimeRange> {
         match (self.state, self.covered) {
-            (OutcomeState::Complete | OutcomeState::NotApplicable, _) => None,
+            (
+                OutcomeState::Complete | OutcomeState::Unverified | OutcomeState::NotApplicable,
+                _,
+            ) => None,
             // Nobody knows when what could not be read happened.
             _ if self.counts.unreadable_records > 0 => Some(self.asked),
             (_, Some(covered)) if covered.start() > self.asked.start() => {
@@ -55,10 +58,12 @@ impl ScanOutcome {
 }
 
 impl Coverage {
-    /// Complete only if every outcome is complete or not applicable.
+    /// Complete only if every outcome is complete or not applicable: with any day unverified it is
+    /// not.
     #[must_use]
     pub fn completeness(&self) -> Completeness {
-        if self.outcomes.iter().all(|it| it.remaining().is_none()) {
+        let whole = |it: &ScanOutcome| it.remaining().is_none() && it.unverified.is_empty();
+        if self.outcomes.iter().all(whole) {
             Completeness::Complete
         } else {
             Completeness::Incomplete
@@ -72,8 +77,12 @@ impl Coverage {
         let mut remaining = BTreeMap::<_, Vec<TimeRange>>::new();
         for outcome in &self.outcomes {
             if let Some(range) = outcome.remaining() {
-                let place = (&outcome.accounts, &outcome.regions, &outcome.reason);
+                let place = (&outcome.accounts, &outcome.regions, outcome.reason.as_ref());
                 remaining.entry(place).or_default().push(range);
+            }
+            for days in &outcome.unverified {
+                let place = (&days.accounts, &outcome.regions, Some(&days.reason));
+                remaining.entry(place).or_default().push(days.range);
             }
         }
         let mut all = Vec::new();
@@ -82,7 +91,7 @@ impl Coverage {
                 accounts: accounts.clone(),
                 regions: regions.clone(),
                 range,
-                reason: reason.clone(),
+                reason: reason.cloned(),
             }));
         }
         all.sort_by_key(|it| std::cmp::Reverse(it.range.end()));
@@ -110,7 +119,7 @@ fn joined(mut ranges: Vec<TimeRange>) -> Vec<TimeRange> {
 mod tests {
     use super::*;
     use crate::plan::ReasonCode;
-    use crate::plan::outcome::ScanCounts;
+    use crate::plan::outcome::{ScanCounts, Unverified};
     use crate::query::EventTime;
 
     fn range(start: i64, end: i64) -> TimeRange {
@@ -128,6 +137,7 @@ mod tests {
             state,
             asked,
             covered,
+            unverified: vec![],
             counts: ScanCounts::default(),
             reason: Some(Reason::new(ReasonCode::Throttled, "wait")),
         }
@@ -171,6 +181,20 @@ mod tests {
         let mut cut = outcome(OutcomeState::Truncated, range(0, 10), Some(range(4, 10)));
         cut.counts.unreadable_records = 1;
         assert_eq!(remaining(vec![cut]), [range(0, 10)]);
+    }
+
+    #[test]
+    fn a_day_without_log_files_remains_though_all_was_read() {
+        let all = range(0, 10);
+        let mut unverified = outcome(OutcomeState::Unverified, all, Some(all));
+        unverified.reason = None;
+        unverified.unverified = vec![Unverified {
+            accounts: unverified.accounts.clone(),
+            range: range(3, 5),
+            reason: Reason::new(ReasonCode::NoLogFiles, "no log file"),
+        }];
+        assert_eq!(unverified.remaining(), None);
+        assert_eq!(remaining(vec![unverified]), [range(3, 5)]);
     }
 
     #[test]

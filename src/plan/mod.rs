@@ -12,7 +12,7 @@ mod slices;
 
 pub use coverage::{Completeness, Coverage, Remaining};
 pub use facts::Facts;
-pub use outcome::{OutcomeState, Reason, ReasonCode, ScanOutcome};
+pub use outcome::{OutcomeState, Reason, ReasonCode, ScanOutcome, Unverified};
 pub use planner::plan;
 pub use scan::{EventPart, Gap, LookupAttribute, QueryPlan, Scan, ScanId, ScanTarget};
 

@@ -24,10 +24,24 @@ pub struct ScanOutcome {
     pub asked: TimeRange,
     /// The part of it that was read, newest end included; `None` if nothing was.
     pub covered: Option<TimeRange>,
+    /// Of what was read, the days of which an archive has no log file, or for which that could not be
+    /// found out. Of an outcome that is complete there are none.
+    pub unverified: Vec<Unverified>,
     /// What it cost and brought.
     pub counts: ScanCounts,
     /// Why it did not end complete, and what to do.
     pub reason: Option<Reason>,
+}
+
+/// An interval that an archive was read for, with nothing to show that its trail delivered it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Unverified {
+    /// The accounts.
+    pub accounts: Vec<AccountId>,
+    /// The interval: UTC days, as far as the outcome covers them.
+    pub range: TimeRange,
+    /// No log file ([`ReasonCode::NoLogFiles`]), or why that is not known.
+    pub reason: Reason,
 }
 
 /// The ways in which a scan ends.
@@ -35,6 +49,9 @@ pub struct ScanOutcome {
 pub enum OutcomeState {
     /// All of its interval was read.
     Complete,
+    /// All of its interval was read, and yet nothing shows that everything was delivered there: see
+    /// `unverified`.
+    Unverified,
     /// It was cut off: `covered` was read, the rest was not.
     Truncated,
     /// AWS refused or broke; what was read before stays in the answer.
@@ -127,6 +144,9 @@ pub enum ReasonCode {
     AgedOut,
     /// Records that could not be read as events.
     UnreadableRecords,
+    /// An archive has no log file of these accounts and days: either nothing happened, or the trail
+    /// did not deliver.
+    NoLogFiles,
     /// The search ended first: `max_events`.
     MaxEvents,
     /// The search ended first: `max_scan_bytes`.

@@ -71,7 +71,7 @@ impl fmt::Debug for EventTime {
 }
 
 /// A half-open interval of event times: `start` is in it, `end` is not. Never empty.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TimeRange {
     start: EventTime,
     end: EventTime,

@@ -131,6 +131,7 @@ pub fn of_gap(gap: &Gap) -> ScanOutcome {
         state: OutcomeState::Skipped,
         asked: gap.range,
         covered: None,
+        unverified: Vec::new(),
         counts: ScanCounts::default(),
         reason: Some(gap.reason.clone()),
     }
@@ -160,6 +161,7 @@ fn blank(scan: &Scan, state: OutcomeState, reason: Option<Reason>) -> ScanOutcom
         state,
         asked: scan.range,
         covered: None,
+        unverified: Vec::new(),
         counts: ScanCounts::default(),
         reason,
     }

@@ -17,6 +17,8 @@ use crate::grpc::pb::{Event, OutcomePhase, ScanOutcome, SearchEventsResponse, Se
 const ROWS_AT_ONCE: usize = 50;
 /// Without a terminal, the table is this wide.
 const DEFAULT_WIDTH: u16 = 160;
+/// Unverified intervals that one outcome spells out.
+const FEW_DAYS: usize = 5;
 /// A narrower terminal breaks the lines itself.
 const MIN_WIDTH: u16 = 120;
 const HEADER: [&str; 8] = [
@@ -270,6 +272,24 @@ pub(super) fn outcome_in_words(outcome: &ScanOutcome) -> String {
     if outcome.covered_start_time.is_some() {
         let covered = time_text(outcome.covered_start_time.as_ref());
         let _ = write!(text, " (read from {covered} on)");
+    }
+    for days in outcome.unverified.iter().take(FEW_DAYS) {
+        let message = days.reason.as_ref().map(|reason| reason.message.as_str());
+        let _ = write!(
+            text,
+            "; {} {} to {}: {}",
+            accounts_in_words(&days.account_ids),
+            time_text(days.start_time.as_ref()),
+            time_text(days.end_time.as_ref()),
+            message.unwrap_or_default(),
+        );
+    }
+    if outcome.unverified.len() > FEW_DAYS {
+        let more = outcome.unverified.len() - FEW_DAYS;
+        let _ = write!(
+            text,
+            "; and {more} more such intervals (all of them with --output jsonl)"
+        );
     }
     if let Some(reason) = &outcome.reason {
         let _ = write!(text, ": {}", reason.message);

@@ -8,7 +8,7 @@ use prost::Message;
 use super::{backend, bounds, count};
 use crate::grpc::pb;
 use crate::plan::outcome::ScanCounts;
-use crate::plan::{Gap, OutcomeState, Reason, ReasonCode, ScanOutcome};
+use crate::plan::{Gap, OutcomeState, Reason, ReasonCode, ScanOutcome, Unverified};
 use crate::query::{AccountId, BackendKind, Region, TimeRange};
 
 /// The most that outcomes take of one message, in bytes.
@@ -26,6 +26,7 @@ struct Kind {
     archive: Option<Arc<str>>,
     asked: (i64, i64),
     covered: Option<(i64, i64)>,
+    unverified: Vec<Unverified>,
     reason: Option<ReasonText>,
 }
 
@@ -34,6 +35,7 @@ enum StateOrder {
     Failed,
     Truncated,
     Skipped,
+    Unverified,
     NotApplicable,
     Complete,
 }
@@ -92,6 +94,7 @@ pub fn of_gaps(gaps: Vec<Gap>) -> Vec<pb::ScanOutcome> {
         state: OutcomeState::Skipped,
         asked: gap.range,
         covered: None,
+        unverified: Vec::new(),
         counts: ScanCounts::default(),
         reason: Some(gap.reason),
     };
@@ -150,6 +153,7 @@ fn taken_apart(outcome: ScanOutcome) -> (Kind, Group) {
         state,
         asked,
         covered,
+        unverified,
         counts,
         reason,
     } = outcome;
@@ -177,6 +181,7 @@ fn taken_apart(outcome: ScanOutcome) -> (Kind, Group) {
             OutcomeState::Failed => StateOrder::Failed,
             OutcomeState::Truncated => StateOrder::Truncated,
             OutcomeState::Skipped => StateOrder::Skipped,
+            OutcomeState::Unverified => StateOrder::Unverified,
             OutcomeState::NotApplicable => StateOrder::NotApplicable,
             OutcomeState::Complete => StateOrder::Complete,
         },
@@ -184,6 +189,7 @@ fn taken_apart(outcome: ScanOutcome) -> (Kind, Group) {
         archive,
         asked: seconds(asked),
         covered: covered.map(seconds),
+        unverified,
         reason,
     };
     let group = Group {
@@ -274,9 +280,20 @@ fn to_wire(kind: &Kind, group: Group) -> pb::ScanOutcome {
         end_time: Some(end),
         covered_start_time: covered.map(|(start, _)| start),
         covered_end_time: covered.map(|(_, end)| end),
+        unverified: kind.unverified.iter().map(unverified).collect(),
         reason: reason.map(self::reason),
         scans: count(group.scans),
         counts: Some(counts(group.counts)),
+    }
+}
+
+fn unverified(days: &Unverified) -> pb::UnverifiedDays {
+    let (start, end) = bounds(days.range);
+    pb::UnverifiedDays {
+        account_ids: days.accounts.iter().map(ToString::to_string).collect(),
+        start_time: Some(start),
+        end_time: Some(end),
+        reason: Some(reason(days.reason.clone())),
     }
 }
 
@@ -285,6 +302,7 @@ fn state(state: StateOrder) -> pb::OutcomeState {
         StateOrder::Failed => pb::OutcomeState::Failed,
         StateOrder::Truncated => pb::OutcomeState::Truncated,
         StateOrder::Skipped => pb::OutcomeState::Skipped,
+        StateOrder::Unverified => pb::OutcomeState::Unverified,
         StateOrder::NotApplicable => pb::OutcomeState::NotApplicable,
         StateOrder::Complete => pb::OutcomeState::Complete,
     }
@@ -366,6 +384,7 @@ fn reason_code(code: ReasonCode) -> pb::ReasonCode {
         ReasonCode::ArchiveUnusable => pb::ReasonCode::ArchiveUnusable,
         ReasonCode::AgedOut => pb::ReasonCode::AgedOut,
         ReasonCode::UnreadableRecords => pb::ReasonCode::UnreadableRecords,
+        ReasonCode::NoLogFiles => pb::ReasonCode::NoLogFiles,
         ReasonCode::MaxEvents => pb::ReasonCode::MaxEvents,
         ReasonCode::MaxScanBytes => pb::ReasonCode::MaxScanBytes,
         ReasonCode::Deadline => pb::ReasonCode::Deadline,

@@ -15,6 +15,7 @@ fn outcome(account: u64, regions: &[&str], state: OutcomeState) -> ScanOutcome {
         state,
         asked: range(0, 100),
         covered: (state == OutcomeState::Complete).then(|| range(0, 100)),
+        unverified: Vec::new(),
         counts: ScanCounts {
             requests: 1,
             ..ScanCounts::default()
