@@ -3,6 +3,7 @@
 pub mod coverage;
 pub mod facts;
 mod holding;
+mod lookups;
 mod narrowing;
 pub mod outcome;
 mod planner;
@@ -12,9 +13,10 @@ mod slices;
 
 pub use coverage::{Completeness, Coverage, Remaining};
 pub use facts::Facts;
+pub use lookups::{LookupAttribute, Lookups};
 pub use outcome::{OutcomeState, Reason, ReasonCode, ScanOutcome, Unverified};
 pub use planner::plan;
-pub use scan::{EventPart, Gap, LookupAttribute, QueryPlan, Scan, ScanId, ScanTarget};
+pub use scan::{EventPart, Gap, QueryPlan, Scan, ScanId, ScanTarget};
 
 #[cfg(test)]
 mod tests;

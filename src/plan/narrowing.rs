@@ -1,39 +1,39 @@
-//! What event history can be narrowed by: one attribute, or nothing.
+//! What event history can be narrowed by: attributes that together find everything, or nothing.
 
-use super::scan::LookupAttribute;
+use std::collections::BTreeSet;
+
+use super::lookups::{LookupAttribute, Lookups};
 use crate::query::identity::ArnPrincipal;
 use crate::query::{EventFilter, EventQuery, Identity};
 
 /// How far `LookupEvents` can be narrowed for a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Narrowing {
-    /// The attribute to ask for; none reads everything.
-    pub(super) attribute: Option<LookupAttribute>,
-    /// Whether the attribute names the identity. If not, event history would read what everybody
+    /// What to ask for.
+    pub(super) lookups: Lookups,
+    /// Whether every lookup names an identity. If not, event history would read what everybody
     /// did: an archive is better, where there is one.
     pub(super) by_identity: bool,
 }
 
 impl Narrowing {
-    /// The best attribute for `query`: its identity's, else a single API or AWS service of the
-    /// filter.
+    /// The best lookups for `query`: its identities', else those of the filter's APIs or AWS
+    /// services.
     pub(super) fn of(query: &EventQuery) -> Self {
-        let by_identity = shared_attribute(&query.identities);
+        let by_identity = of_identities(&query.identities);
         Self {
             by_identity: by_identity.is_some(),
-            attribute: by_identity.or_else(|| of_filter(&query.filter)),
+            lookups: by_identity.unwrap_or_else(|| of_filter(&query.filter)),
         }
     }
 }
 
-/// The one attribute that finds all of the identities, if there is one: a user `alice` and a
-/// session `alice` share theirs, two users do not.
-fn shared_attribute(identities: &[Identity]) -> Option<LookupAttribute> {
-    let (first, rest) = identities.split_first()?;
-    let attribute = of_identity(first)?;
-    rest.iter()
-        .all(|other| of_identity(other).as_ref() == Some(&attribute))
-        .then_some(attribute)
+/// A lookup for each identity, if each has one: a user `alice` and a session `alice` share theirs.
+fn of_identities(identities: &[Identity]) -> Option<Lookups> {
+    let attributes: Option<BTreeSet<_>> = identities.iter().map(of_identity).collect();
+    attributes
+        .filter(|attributes| !attributes.is_empty())
+        .map(Lookups::Each)
 }
 
 /// `Username` is a user's name, a session's name (never a role's) or `root`.
@@ -56,10 +56,12 @@ fn of_identity(identity: &Identity) -> Option<LookupAttribute> {
     }
 }
 
-fn of_filter(filter: &EventFilter) -> Option<LookupAttribute> {
-    match (&filter.event_names[..], &filter.event_sources[..]) {
-        ([name], _) => Some(LookupAttribute::EventName(name.clone())),
-        (_, [source]) => Some(LookupAttribute::EventSource(source.clone())),
-        _ => None,
+fn of_filter(filter: &EventFilter) -> Lookups {
+    if filter.event_names.is_empty() {
+        let sources = filter.event_sources.iter().cloned();
+        sources.map(LookupAttribute::EventSource).collect()
+    } else {
+        let names = filter.event_names.iter().cloned();
+        names.map(LookupAttribute::EventName).collect()
     }
 }

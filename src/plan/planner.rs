@@ -150,7 +150,7 @@ impl Parts {
                 target: ScanTarget::EventHistory {
                     account: *account,
                     region: region.clone(),
-                    attribute: router.narrowing.attribute.clone(),
+                    lookups: router.narrowing.lookups.clone(),
                 },
                 range: *range,
                 categories: BTreeSet::from([EventCategory::Management]),

@@ -1,10 +1,10 @@
 //! What a plan consists of.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::sync::Arc;
 
 use super::facts::ArchiveFacts;
+use super::lookups::Lookups;
 use super::outcome::Reason;
 use crate::query::{AccountId, BackendKind, EventCategory, EventTime, Region, TimeRange};
 
@@ -55,8 +55,8 @@ pub enum ScanTarget {
         account: AccountId,
         /// The Region.
         region: Region,
-        /// The one attribute; `None` reads everything.
-        attribute: Option<LookupAttribute>,
+        /// How it is asked.
+        lookups: Lookups,
     },
     /// One query on an archive, over many accounts and Regions.
     Athena {
@@ -67,19 +67,6 @@ pub enum ScanTarget {
         /// The Regions, by `awsRegion`; `None` is every Region, named in the configuration or not.
         regions: Option<BTreeSet<Region>>,
     },
-}
-
-/// One of LookupEvents' attributes (a request carries at most one; the match is on the full value).
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum LookupAttribute {
-    /// An IAM user's name, a session's name, or `root`.
-    Username(String),
-    /// The key that signed the call.
-    AccessKeyId(String),
-    /// The API.
-    EventName(String),
-    /// The AWS service.
-    EventSource(String),
 }
 
 /// What no scan reads.
@@ -108,18 +95,6 @@ pub struct EventPart {
     pub read_only: Option<bool>,
     /// Only those of these AWS services (`eventSource`); `None` is all.
     pub event_sources: Option<BTreeSet<String>>,
-}
-
-impl fmt::Display for LookupAttribute {
-    /// `Attribute=value`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Username(value) => write!(f, "Username={value}"),
-            Self::AccessKeyId(value) => write!(f, "AccessKeyId={value}"),
-            Self::EventName(value) => write!(f, "EventName={value}"),
-            Self::EventSource(value) => write!(f, "EventSource={value}"),
-        }
-    }
 }
 
 impl ScanTarget {

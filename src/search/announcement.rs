@@ -52,15 +52,12 @@ pub(super) fn routes(scans: &[Scan]) -> Vec<Route> {
             ScanTarget::EventHistory {
                 account,
                 region,
-                attribute,
+                lookups,
             } => (
                 None,
                 BTreeSet::from([*account]),
                 BTreeSet::from([region.clone()]),
-                attribute
-                    .as_ref()
-                    .map(ToString::to_string)
-                    .unwrap_or_default(),
+                lookups.to_string(),
             ),
             ScanTarget::Athena {
                 archive,

@@ -8,7 +8,7 @@ use identity_trail::backend::event_history::EventHistory;
 use identity_trail::backend::{Backend, Page, ScanBudget, ScanError, ScanReader, SearchContext};
 use identity_trail::config::Config;
 use identity_trail::federation::{Federation, HubCredentials};
-use identity_trail::plan::{LookupAttribute, ReasonCode, Scan, ScanId, ScanTarget};
+use identity_trail::plan::{LookupAttribute, Lookups, ReasonCode, Scan, ScanId, ScanTarget};
 use identity_trail::query::{
     AskedRange, Event, EventCategory, EventFilter, EventId, EventQuery, EventTime, RecordView,
     SearchOrder, TimeRange,
@@ -73,8 +73,11 @@ limits: {{scan_stall_timeout: {stall_timeout}}}
     }
 
     pub fn open(&self, region: &str, range: TimeRange, user: Option<&str>) -> Box<dyn ScanReader> {
-        self.backend
-            .open(&scan(region, range, user), &search(range))
+        self.open_by(region, range, &by_users(user.as_slice()))
+    }
+
+    pub fn open_by(&self, region: &str, range: TimeRange, by: &Lookups) -> Box<dyn ScanReader> {
+        self.backend.open(&scan(region, range, by), &search(range))
     }
 
     fn lookups(&self) -> u64 {
@@ -249,6 +252,71 @@ async fn stale_tokens_and_pages_out_of_order_lose_and_repeat_nothing() {
     assert!(world.sandbox.stats().of("LookupEvents").refused > 0);
 }
 
+/// Alice's and bob's events are all there are; half of them come by their name again.
+fn overlapping() -> Lookups {
+    let users = ["alice", "bob", "nobody"].map(|user| LookupAttribute::Username(user.into()));
+    let name = LookupAttribute::EventName("DescribeInstances".into());
+    users.into_iter().chain([name]).collect()
+}
+
+#[tokio::test]
+async fn several_lookups_are_one_scan_without_copies() {
+    let records = records(400);
+    let world = World::start(config(&records, NOW)).await;
+    for (by, users) in [
+        (by_users(&["alice", "bob", "nobody"]), None),
+        (by_users(&["alice", "nobody"]), Some("alice")),
+        (by_users(&["carol", "nobody"]), Some("nobody")),
+        (overlapping(), None),
+    ] {
+        let drained = drain(world.open_by(REGION, october(), &by)).await;
+        assert!(drained.error.is_none(), "{:?}", drained.error);
+        assert_same(&drained.events, &expected(&records, october(), users));
+    }
+}
+
+#[tokio::test]
+async fn records_without_an_id_are_told_apart_in_several_lookups() {
+    let mut twins = vec![record(1, "2026-10-20T10:00:00Z", "alice"); 3];
+    for twin in &mut twins {
+        twin.as_object_mut().unwrap().remove("eventID");
+    }
+    let world = World::start(config(&twins, NOW)).await;
+    let drained = drain(world.open_by(REGION, october(), &overlapping())).await;
+    assert_eq!(drained.events.len(), 3);
+}
+
+#[tokio::test]
+async fn several_lookups_outlast_stale_tokens_disorder_throttles_and_resets() {
+    let records = records(600);
+    let mut sandbox = config(&records, NOW);
+    sandbox.faults.stale_token = 30.try_into().unwrap();
+    sandbox.faults.out_of_order = 30.try_into().unwrap();
+    sandbox.faults.throttle = 10.try_into().unwrap();
+    sandbox.faults.reset = 3.try_into().unwrap();
+    let world = World::start(sandbox).await;
+    let drained = drain(world.open_by(REGION, october(), &overlapping())).await;
+    assert!(drained.error.is_none(), "{:?}", drained.error);
+    assert_same(&drained.events, &expected(&records, october(), None));
+    let requests: u64 = drained.pages.iter().map(|page| page.cost.requests).sum();
+    assert_eq!(requests, world.lookups(), "every attempt is counted");
+}
+
+#[tokio::test]
+async fn several_lookups_read_no_further_ahead_than_a_page_each() {
+    let world = World::start(config(&records(1000), NOW)).await;
+    let mut reader = world.open_by(REGION, october(), &by_users(&["alice", "bob"]));
+    let mut bound = october().last();
+    for _ in 0..6 {
+        let page = reader.next_page().await.unwrap();
+        let now = page.bound.unwrap();
+        let oldest = page.events.iter().map(|event| event.key.time).min();
+        // Six events a second, two thirds of them bob's: a page is at most 25 seconds.
+        assert!(oldest.is_none_or(|oldest| oldest.plus(25) >= bound || bound == october().last()));
+        bound = now;
+    }
+}
+
 #[tokio::test]
 async fn tokens_that_are_never_good_end_the_scan() {
     // More in one second than a page holds: without tokens there is no way past it.
@@ -379,10 +447,13 @@ async fn a_service_that_is_gone_is_unreachable() {
     let key = "ASIAEXAMPLE123456789".parse().unwrap();
     drop(sandbox);
     assert!(federation.access_key_owner(&key).await.is_err());
-    let error = drain(backend.open(&scan(REGION, october(), None), &search(october())))
-        .await
-        .error
-        .unwrap();
+    let error = drain(backend.open(
+        &scan(REGION, october(), &Lookups::Whole),
+        &search(october()),
+    ))
+    .await
+    .error
+    .unwrap();
     assert_eq!(error.reason.code, ReasonCode::Unreachable, "{error:?}");
 }
 
@@ -393,13 +464,15 @@ async fn what_the_horizon_has_passed_is_said_not_hidden() {
     let young = record(2, "2026-08-10T00:00:00Z", "alice");
     let world = World::start(config(&[old, young], NOW)).await;
     let asked = range("2026-08-02T00:00:00Z", "2026-11-01T00:00:00Z");
-    let drained = drain(world.open(REGION, asked, None)).await;
-    assert_eq!(drained.events.len(), 1);
-    let error = drained.error.unwrap();
-    assert_eq!(error.reason.code, ReasonCode::AgedOut);
-    let covered_from = error.stopped_at.unwrap().plus(1);
-    assert!(covered_from >= time("2026-08-03T00:00:00Z"));
-    assert!(covered_from < time("2026-08-03T01:00:00Z"));
+    for by in [by_users(&[]), by_users(&["alice", "bob"])] {
+        let drained = drain(world.open_by(REGION, asked, &by)).await;
+        assert_eq!(drained.events.len(), 1);
+        let error = drained.error.unwrap();
+        assert_eq!(error.reason.code, ReasonCode::AgedOut);
+        let covered_from = error.stopped_at.unwrap().plus(1);
+        assert!(covered_from >= time("2026-08-03T00:00:00Z"));
+        assert!(covered_from < time("2026-08-03T01:00:00Z"));
+    }
 
     // All of it: AWS is not even asked.
     let lookups = world.lookups();
@@ -410,14 +483,22 @@ async fn what_the_horizon_has_passed_is_said_not_hidden() {
     assert_eq!(world.lookups(), lookups);
 }
 
+/// A lookup for each user; without any, everything.
+fn by_users(users: &[&str]) -> Lookups {
+    let usernames = users
+        .iter()
+        .map(|user| LookupAttribute::Username((*user).into()));
+    usernames.collect()
+}
+
 /// A scan of [`OTHER`].
-fn scan(region: &str, range: TimeRange, user: Option<&str>) -> Scan {
+fn scan(region: &str, range: TimeRange, lookups: &Lookups) -> Scan {
     Scan {
         id: ScanId(0),
         target: ScanTarget::EventHistory {
             account: OTHER.parse().unwrap(),
             region: region.parse().unwrap(),
-            attribute: user.map(|user| LookupAttribute::Username(user.into())),
+            lookups: lookups.clone(),
         },
         range,
         categories: [EventCategory::Management].into(),

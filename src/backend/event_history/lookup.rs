@@ -49,13 +49,15 @@ const ALWAYS_ENABLED: [&str; 17] = [
     "us-west-2",
 ];
 
-/// Where one scan looks, and for whom.
+/// Where one lookup looks, and for whom.
+#[derive(Clone)]
 pub(super) struct Lookup {
     pub shared: Arc<Shared>,
     pub search: Arc<SearchContext>,
     pub queue: PacedQueue,
     pub account: AccountId,
     pub region: Region,
+    /// `None` reads everything.
     pub attribute: Option<LookupAttribute>,
 }
 
@@ -172,7 +174,9 @@ impl Lookup {
             LookupAttribute::Username(value) => (LookupAttributeKey::Username, value),
             LookupAttribute::AccessKeyId(value) => (LookupAttributeKey::AccessKeyId, value),
             LookupAttribute::EventName(value) => (LookupAttributeKey::EventName, value),
+            LookupAttribute::EventId(value) => (LookupAttributeKey::EventId, value),
             LookupAttribute::EventSource(value) => (LookupAttributeKey::EventSource, value),
+            LookupAttribute::ResourceName(value) => (LookupAttributeKey::ResourceName, value),
         };
         let attribute = AwsAttribute::builder()
             .attribute_key(key)

@@ -2,6 +2,7 @@
 
 mod known;
 mod lookup;
+mod merged;
 mod reader;
 
 use std::collections::HashMap;
@@ -19,9 +20,10 @@ use jiff::SignedDuration;
 use super::{Backend, Page, PageCost, ScanError, ScanReader, SearchContext};
 use crate::clock::Clock;
 use crate::federation::Federation;
-use crate::plan::{Reason, ReasonCode, Scan, ScanTarget};
-use crate::query::{AccountId, EventTime, Region};
+use crate::plan::{LookupAttribute, Lookups, Reason, ReasonCode, Scan, ScanTarget};
+use crate::query::{AccountId, EventTime, Region, TimeRange};
 use lookup::Lookup;
+use merged::Merged;
 use reader::Reader;
 
 /// How far back event history reaches, counted from the time of each call.
@@ -68,24 +70,73 @@ impl Backend for EventHistory {
         let ScanTarget::EventHistory {
             account,
             region,
-            attribute,
+            lookups,
         } = &scan.target
         else {
             return Box::new(NotEventHistory);
         };
-        let federation = &self.shared.federation;
+        let place = Place::new(&self.shared, search, *account, region);
+        place.read(lookups, scan.range)
+    }
+}
+
+/// One account and Region, for one search.
+struct Place {
+    everything: Lookup,
+    account_name: Option<Arc<str>>,
+}
+
+impl Place {
+    fn new(
+        shared: &Arc<Shared>,
+        search: &Arc<SearchContext>,
+        account: AccountId,
+        region: &Region,
+    ) -> Self {
+        let federation = &shared.federation;
+        Self {
+            everything: Lookup {
+                shared: Arc::clone(shared),
+                search: Arc::clone(search),
+                queue: federation.lookups().queue(account, region),
+                account,
+                region: region.clone(),
+                attribute: None,
+            },
+            account_name: federation
+                .account(account)
+                .and_then(|facts| facts.name.clone()),
+        }
+    }
+
+    /// Reads an interval by `lookups`.
+    fn read(&self, lookups: &Lookups, range: TimeRange) -> Box<dyn ScanReader> {
+        match lookups {
+            Lookups::Whole => self.lookup(None, range),
+            Lookups::Each(attributes) => {
+                let mut readers: Vec<_> = attributes
+                    .iter()
+                    .map(|attribute| self.lookup(Some(attribute.clone()), range))
+                    .collect();
+                match readers.pop() {
+                    Some(only) if readers.is_empty() => only,
+                    last => {
+                        let readers = readers.into_iter().chain(last);
+                        let readers = readers.map(|reader| (range, reader));
+                        Box::new(Merged::new(readers, range.last()))
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads an interval by one lookup.
+    fn lookup(&self, attribute: Option<LookupAttribute>, range: TimeRange) -> Box<dyn ScanReader> {
         let lookup = Lookup {
-            shared: Arc::clone(&self.shared),
-            search: Arc::clone(search),
-            queue: federation.lookups().queue(*account, region),
-            account: *account,
-            region: region.clone(),
-            attribute: attribute.clone(),
+            attribute,
+            ..self.everything.clone()
         };
-        let account_name = federation
-            .account(*account)
-            .and_then(|facts| facts.name.clone());
-        Box::new(Reader::new(lookup, account_name, scan.range))
+        Box::new(Reader::new(lookup, self.account_name.clone(), range))
     }
 }
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::plan::{
-    EventPart, Gap, LookupAttribute, QueryPlan, Reason, ReasonCode, ScanTarget, plan,
+    EventPart, Gap, LookupAttribute, Lookups, QueryPlan, Reason, ReasonCode, ScanTarget, plan,
 };
 use crate::query::{BackendKind, EventId, EventKey, ResumePoint};
 
@@ -25,11 +25,12 @@ fn told(plan: &QueryPlan) -> Vec<String> {
     let scans = plan.scans.iter().map(|scan| {
         let what = match &scan.target {
             ScanTarget::EventHistory {
-                account, attribute, ..
+                account, lookups, ..
             } => {
-                let by = attribute
-                    .as_ref()
-                    .map_or("everything".to_owned(), ToString::to_string);
+                let by = match lookups {
+                    Lookups::Whole => "everything".to_owned(),
+                    Lookups::Each(_) => lookups.to_string(),
+                };
                 format!("history {} {by}", account.as_u64())
             }
             ScanTarget::Athena {
@@ -179,7 +180,7 @@ fn a_role_reads_history_where_the_archive_began_later_or_holds_a_part_only() {
 }
 
 #[test]
-fn several_identities_are_narrowed_only_by_an_attribute_that_they_share() {
+fn several_identities_are_one_scan_with_a_lookup_for_each_attribute() {
     let mut query = ask(user("alice"), 24, 0);
     query
         .identities
@@ -190,6 +191,13 @@ fn several_identities_are_narrowed_only_by_an_attribute_that_they_share() {
         ["[-24, -0) history 1 Username=alice Management"]
     );
     query.identities.push(user("bob"));
+    let told_apart = told(&plan(&query, &one_account(), now()));
+    assert_eq!(
+        told_apart,
+        ["[-24, -0) history 1 Username=alice, Username=bob Management"]
+    );
+    // One that has none makes the others' useless.
+    query.identities.push(role("Admin"));
     let told_apart = told(&plan(&query, &one_account(), now()));
     assert_eq!(told_apart, ["[-24, -0) history 1 everything Management"]);
 }
@@ -202,14 +210,14 @@ fn each_identity_has_its_attribute() {
         query.filter.event_sources = sources.iter().map(ToString::to_string).collect();
         match &plan(&query, &one_account(), now()).scans[..] {
             [scan] => match &scan.target {
-                ScanTarget::EventHistory { attribute, .. } => attribute.clone(),
+                ScanTarget::EventHistory { lookups, .. } => lookups.clone(),
                 ScanTarget::Athena { .. } => panic!("no archive is configured"),
             },
             scans => panic!("{scans:?}"),
         }
     };
     let arn = |arn: &str| Identity::Arn(arn.parse().unwrap());
-    let username = |name: &str| Some(LookupAttribute::Username(name.into()));
+    let username = |name: &str| Lookups::by(LookupAttribute::Username(name.into()));
     assert_eq!(
         attribute(user("alice"), &["RunInstances"], &[]),
         username("alice")
@@ -233,19 +241,23 @@ fn each_identity_has_its_attribute() {
     let key = Identity::AccessKeyId("AKIAIOSFODNN7EXAMPLE".parse().unwrap());
     assert_eq!(
         attribute(key, &[], &[]),
-        Some(LookupAttribute::AccessKeyId("AKIAIOSFODNN7EXAMPLE".into()))
+        Lookups::by(LookupAttribute::AccessKeyId("AKIAIOSFODNN7EXAMPLE".into()))
     );
     let admin = || arn("arn:aws:iam::111122223333:role/Admin");
     let source = "iam.amazonaws.com";
-    assert_eq!(attribute(admin(), &[], &[]), None);
-    assert_eq!(attribute(admin(), &["A", "B"], &["a", "b"]), None);
+    assert_eq!(attribute(admin(), &[], &[]), Lookups::Whole);
+    let names = ["A", "B"].map(|name| LookupAttribute::EventName(name.into()));
     assert_eq!(
-        attribute(admin(), &["CreateUser"], &[source]),
-        Some(LookupAttribute::EventName("CreateUser".into()))
+        attribute(admin(), &["A", "B"], &["a", "b"]),
+        Lookups::Each(names.into())
     );
     assert_eq!(
-        attribute(admin(), &["A", "B"], &[source]),
-        Some(LookupAttribute::EventSource(source.into()))
+        attribute(admin(), &["CreateUser"], &[source]),
+        Lookups::by(LookupAttribute::EventName("CreateUser".into()))
+    );
+    assert_eq!(
+        attribute(admin(), &[], &[source]),
+        Lookups::by(LookupAttribute::EventSource(source.into()))
     );
 }
 

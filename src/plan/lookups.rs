@@ -1,0 +1,83 @@
+//! How event history is asked: `LookupEvents` takes one attribute in a request, or none.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// The lookups of one scan of event history. All are owned by that scan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lookups {
+    /// One without an attribute: everything that happened.
+    Whole,
+    /// One for each attribute; together they find everything that can match. Never empty.
+    Each(BTreeSet<LookupAttribute>),
+}
+
+/// One of LookupEvents' attributes (a request carries at most one; the match is on the full value).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum LookupAttribute {
+    /// An IAM user's name, a session's name, or `root`.
+    Username(String),
+    /// The key that signed the call.
+    AccessKeyId(String),
+    /// The event's id.
+    EventId(String),
+    /// The API.
+    EventName(String),
+    /// The AWS service.
+    EventSource(String),
+    /// One of the things that the event is about, by name or ARN.
+    ResourceName(String),
+}
+
+impl Lookups {
+    /// A single lookup by `attribute`.
+    #[must_use]
+    pub fn by(attribute: LookupAttribute) -> Self {
+        Self::Each(BTreeSet::from([attribute]))
+    }
+}
+
+impl FromIterator<LookupAttribute> for Lookups {
+    /// One lookup for each attribute; without any, everything.
+    fn from_iter<I: IntoIterator<Item = LookupAttribute>>(attributes: I) -> Self {
+        let attributes: BTreeSet<_> = attributes.into_iter().collect();
+        if attributes.is_empty() {
+            Self::Whole
+        } else {
+            Self::Each(attributes)
+        }
+    }
+}
+
+impl fmt::Display for Lookups {
+    /// What it is narrowed by, in words; empty where it is not.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        /// More would make the plan's message long for no reader's good.
+        const NAMED: usize = 5;
+        let Self::Each(attributes) = self else {
+            return Ok(());
+        };
+        for (number, attribute) in attributes.iter().take(NAMED).enumerate() {
+            let separator = if number == 0 { "" } else { ", " };
+            write!(f, "{separator}{attribute}")?;
+        }
+        match attributes.len().saturating_sub(NAMED) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
+}
+
+impl fmt::Display for LookupAttribute {
+    /// `Attribute=value`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Username(value) => write!(f, "Username={value}"),
+            Self::AccessKeyId(value) => write!(f, "AccessKeyId={value}"),
+            Self::EventId(value) => write!(f, "EventId={value}"),
+            Self::EventName(value) => write!(f, "EventName={value}"),
+            Self::EventSource(value) => write!(f, "EventSource={value}"),
+            Self::ResourceName(value) => write!(f, "ResourceName={value}"),
+        }
+    }
+}
