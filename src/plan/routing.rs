@@ -61,6 +61,9 @@ pub(super) struct Router<'a> {
     facts: &'a Facts,
     pub(super) range: TimeRange,
     pub(super) horizon: EventTime,
+    /// How far event history really reaches by now: a resumed search keeps the first stream's
+    /// horizon, which may be hours older.
+    reach: EventTime,
     /// Archives surely hold what is older than this.
     pub(super) delivered_until: EventTime,
     pub(super) narrowing: Narrowing,
@@ -91,12 +94,12 @@ impl<'a> Router<'a> {
             let holdings = archives.map(|archive| Holding::of(archive, query, *category));
             (*category, holdings.collect())
         });
+        let reach = ago(EventTime::ceil(now), EVENT_HISTORY_REACH);
+        let horizon = (query.resume.as_ref()).map_or(reach, |resume| resume.horizon);
         Self {
             range,
-            horizon: match &query.resume {
-                Some(resume) => resume.horizon,
-                None => ago(EventTime::ceil(now), EVENT_HISTORY_REACH),
-            },
+            horizon,
+            reach: reach.max(horizon),
             delivered_until: ago(EventTime::floor(now), facts.routing.archive_delay),
             narrowing: Narrowing::of(query),
             holdings: holdings.collect(),
@@ -144,7 +147,7 @@ impl<'a> Router<'a> {
             .chain([
                 self.range.start(),
                 self.horizon,
-                self.horizon.plus(SEAM_SECONDS),
+                self.reach.plus(SEAM_SECONDS),
                 self.delivered_until,
             ])
             .filter(|cut| self.range.contains(*cut))
@@ -182,7 +185,7 @@ impl<'a> Router<'a> {
                     *holding == Holding::Whole && self.facts.archives[archive].first_time < before
                 })
         };
-        let at_the_seam = at < self.horizon.plus(SEAM_SECONDS) && whole(self.horizon);
+        let at_the_seam = at < self.reach.plus(SEAM_SECONDS) && whole(self.horizon);
         let saves_reading = !self.narrowing.by_identity || self.reads_other_category(cell, at);
         at_the_seam || (saves_reading && whole(at.plus(1)))
     }

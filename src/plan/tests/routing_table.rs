@@ -565,3 +565,22 @@ fn resuming_plans_what_is_left_under_the_first_streams_horizon() {
     assert_eq!(Some(plan.scans[0].range), left.from(ago(HORIZON + 2)));
     assert_eq!(Some(plan.gaps[0].range), left.before(ago(HORIZON + 2)));
 }
+
+#[test]
+fn a_token_used_hours_later_leaves_to_the_archive_what_event_history_no_longer_holds() {
+    let mut query = ask(user("alice"), HORIZON + 50, 0);
+    query.resume = Some(ResumePoint {
+        position: None,
+        horizon: ago(HORIZON + 5),
+        scope_digest: [0; 16],
+    });
+    let plan = plan(&query, &with(one_account(), archive("trail")), now());
+    assert_eq!(
+        told(&plan),
+        [
+            "[-2159, -0) history 1 Username=alice Management",
+            "[-2183, -2159) trail 1 Management",
+            "[-2210, -2183) trail 1 Management",
+        ]
+    );
+}
