@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::outcome::{OutcomeState, Reason, ScanOutcome};
+use super::scan::EventPart;
 use crate::query::{AccountId, Region, TimeRange};
 
 /// Whether the answer is whole.
@@ -28,6 +29,8 @@ pub struct Remaining {
     pub accounts: Vec<AccountId>,
     /// Their Regions; empty is every Region.
     pub regions: Vec<Region>,
+    /// Which events of the interval.
+    pub events: EventPart,
     /// The interval.
     pub range: TimeRange,
     /// Why it remains.
@@ -77,19 +80,30 @@ impl Coverage {
         let mut remaining = BTreeMap::<_, Vec<TimeRange>>::new();
         for outcome in &self.outcomes {
             if let Some(range) = outcome.remaining() {
-                let place = (&outcome.accounts, &outcome.regions, outcome.reason.as_ref());
+                let place = (
+                    &outcome.accounts,
+                    &outcome.regions,
+                    &outcome.events,
+                    outcome.reason.as_ref(),
+                );
                 remaining.entry(place).or_default().push(range);
             }
             for days in &outcome.unverified {
-                let place = (&days.accounts, &outcome.regions, Some(&days.reason));
+                let place = (
+                    &days.accounts,
+                    &outcome.regions,
+                    &outcome.events,
+                    Some(&days.reason),
+                );
                 remaining.entry(place).or_default().push(days.range);
             }
         }
         let mut all = Vec::new();
-        for ((accounts, regions, reason), ranges) in remaining {
+        for ((accounts, regions, events, reason), ranges) in remaining {
             all.extend(joined(ranges).into_iter().map(|range| Remaining {
                 accounts: accounts.clone(),
                 regions: regions.clone(),
+                events: events.clone(),
                 range,
                 reason: reason.cloned(),
             }));
@@ -134,6 +148,7 @@ mod tests {
             archive: None,
             accounts: vec!["111122223333".parse().unwrap()],
             regions: vec![],
+            events: EventPart::default(),
             state,
             asked,
             covered,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::scan::ScanId;
+use super::scan::{EventPart, Gap, ScanId};
 use crate::query::{AccountId, BackendKind, Region, TimeRange};
 
 /// How one scan (or gap) ended: every interval asked for ends up in exactly one of these.
@@ -18,6 +18,8 @@ pub struct ScanOutcome {
     pub accounts: Vec<AccountId>,
     /// The Regions that it was about; empty is every Region.
     pub regions: Vec<Region>,
+    /// Which events of these seconds it was about.
+    pub events: EventPart,
     /// How it ended.
     pub state: OutcomeState,
     /// The interval asked.
@@ -42,6 +44,26 @@ pub struct Unverified {
     pub range: TimeRange,
     /// No log file ([`ReasonCode::NoLogFiles`]), or why that is not known.
     pub reason: Reason,
+}
+
+impl From<Gap> for ScanOutcome {
+    /// What will not be read has ended before it began.
+    fn from(gap: Gap) -> Self {
+        Self {
+            scan: None,
+            backend: gap.backend,
+            archive: None,
+            accounts: vec![gap.account],
+            regions: gap.regions,
+            events: gap.events,
+            state: OutcomeState::Skipped,
+            asked: gap.range,
+            covered: None,
+            unverified: Vec::new(),
+            counts: ScanCounts::default(),
+            reason: Some(gap.reason),
+        }
+    }
 }
 
 /// The ways in which a scan ends.

@@ -87,7 +87,7 @@ pub struct Gap {
 }
 
 /// A part of the events of some seconds.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct EventPart {
     /// Of these categories.
     pub categories: BTreeSet<EventCategory>,
@@ -95,6 +95,18 @@ pub struct EventPart {
     pub read_only: Option<bool>,
     /// Only those of these AWS services (`eventSource`); `None` is all.
     pub event_sources: Option<BTreeSet<String>>,
+}
+
+impl EventPart {
+    /// All events of these categories.
+    #[must_use]
+    pub fn whole(categories: impl IntoIterator<Item = EventCategory>) -> Self {
+        Self {
+            categories: categories.into_iter().collect(),
+            read_only: None,
+            event_sources: None,
+        }
+    }
 }
 
 impl ScanTarget {

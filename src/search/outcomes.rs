@@ -5,7 +5,7 @@
 
 use crate::backend::{PageCost, ScanError};
 use crate::plan::{
-    Gap, OutcomeState, Reason, ReasonCode, Scan, ScanOutcome, ScanTarget, outcome::ScanCounts,
+    EventPart, OutcomeState, Reason, ReasonCode, Scan, ScanOutcome, ScanTarget, outcome::ScanCounts,
 };
 use crate::query::{EventTime, TimeRange};
 
@@ -119,24 +119,6 @@ impl LaneRecord {
     }
 }
 
-/// The outcome of a gap: nobody was asked.
-#[must_use]
-pub fn of_gap(gap: &Gap) -> ScanOutcome {
-    ScanOutcome {
-        scan: None,
-        backend: gap.backend,
-        archive: None,
-        accounts: vec![gap.account],
-        regions: gap.regions.clone(),
-        state: OutcomeState::Skipped,
-        asked: gap.range,
-        covered: None,
-        unverified: Vec::new(),
-        counts: ScanCounts::default(),
-        reason: Some(gap.reason.clone()),
-    }
-}
-
 fn blank(scan: &Scan, state: OutcomeState, reason: Option<Reason>) -> ScanOutcome {
     let (archive, accounts, regions) = match &scan.target {
         ScanTarget::EventHistory {
@@ -158,6 +140,7 @@ fn blank(scan: &Scan, state: OutcomeState, reason: Option<Reason>) -> ScanOutcom
         archive,
         accounts,
         regions,
+        events: EventPart::whole(scan.categories.iter().copied()),
         state,
         asked: scan.range,
         covered: None,

@@ -13,7 +13,7 @@ use super::facets::FacetCounter;
 use super::fan_out::{FanOut, HeldEvent, Step};
 use super::item::{PlanAnnouncement, Progress, SearchItem, StopReason};
 use super::merge::{Merge, Released};
-use super::outcomes::{LaneRecord, of_gap};
+use super::outcomes::LaneRecord;
 use super::resume::TokenWriter;
 use super::running::{Running, describe};
 use crate::backend::SearchContext;
@@ -131,7 +131,7 @@ impl Search {
                 key_owners,
                 resume_token: tokens.write(query.resume.as_ref().and_then(|r| r.position.as_ref())),
             })));
-        let gaps: Vec<ScanOutcome> = plan.gaps.iter().map(of_gap).collect();
+        let gaps: Vec<ScanOutcome> = plan.gaps.iter().cloned().map(ScanOutcome::from).collect();
         if !gaps.is_empty() {
             self.ready.push_back(SearchItem::Outcomes(gaps));
         }

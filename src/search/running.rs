@@ -8,7 +8,7 @@ use super::facets::FacetCounter;
 use super::fan_out::{FanOut, HeldEvent};
 use super::item::{StopReason, Summary};
 use super::merge::{Lane, Merge};
-use super::outcomes::{LaneRecord, of_gap};
+use super::outcomes::LaneRecord;
 use super::resume::{TokenWriter, answered_from};
 use crate::backend::{PageCost, ScanError, SearchContext};
 use crate::plan::{
@@ -126,7 +126,7 @@ impl Running {
             .map(|(lane, (scan, record))| {
                 record.outcome(scan, self.merge.bound(lane), answered, stop)
             })
-            .chain(self.plan.gaps.iter().map(of_gap))
+            .chain(self.plan.gaps.iter().cloned().map(ScanOutcome::from))
             .collect();
         let resume = match stop {
             StopReason::End => None,

@@ -11,7 +11,9 @@ use jiff::Timestamp;
 use super::Writer;
 use super::text::printable;
 use crate::grpc::pb::search_events_response::Item;
-use crate::grpc::pb::{Event, OutcomePhase, ScanOutcome, SearchEventsResponse, SearchPlan};
+use crate::grpc::pb::{
+    Event, EventCategory, EventPart, OutcomePhase, ScanOutcome, SearchEventsResponse, SearchPlan,
+};
 
 /// Rows printed together at most.
 const ROWS_AT_ONCE: usize = 50;
@@ -263,9 +265,10 @@ pub(super) fn outcome_in_words(outcome: &ScanOutcome) -> String {
         regions => regions.join(", "),
     };
     let mut text = format!(
-        "{} {backend}{place} {} in {regions}, {} to {}",
+        "{} {backend}{place} {} in {regions}{}, {} to {}",
         state.replace('_', " "),
         accounts_in_words(&outcome.account_ids),
+        events_in_words(outcome.events.as_ref()),
         time_text(outcome.start_time.as_ref()),
         time_text(outcome.end_time.as_ref()),
     );
@@ -298,6 +301,34 @@ pub(super) fn outcome_in_words(outcome: &ScanOutcome) -> String {
         }
     }
     printable(&text).into_owned()
+}
+
+/// Which events, where it is not simply all management events.
+fn events_in_words(part: Option<&EventPart>) -> String {
+    let Some(part) = part else {
+        return String::new();
+    };
+    let mut words = Vec::new();
+    let categories: Vec<EventCategory> = part.categories().collect();
+    if !matches!(categories[..], [] | [EventCategory::Management]) {
+        let names = categories.iter().map(|category| {
+            let name = category.as_str_name().trim_start_matches("EVENT_CATEGORY_");
+            name.to_ascii_lowercase().replace('_', " ")
+        });
+        words.push(names.collect::<Vec<_>>().join(" and "));
+    }
+    words.extend(part.read_only.map(|read_only| {
+        let kind = if read_only { "read-only" } else { "write" };
+        kind.to_owned()
+    }));
+    if !part.event_sources.is_empty() {
+        words.push(format!("of {}", part.event_sources.join(", ")));
+    }
+    if words.is_empty() {
+        String::new()
+    } else {
+        format!(" ({} events)", words.join(", "))
+    }
 }
 
 fn accounts_in_words(accounts: &[String]) -> String {

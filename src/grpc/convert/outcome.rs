@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use prost::Message;
 
-use super::{backend, bounds, count};
+use super::{backend, bounds, category, count};
 use crate::grpc::pb;
 use crate::plan::outcome::ScanCounts;
-use crate::plan::{Gap, OutcomeState, Reason, ReasonCode, ScanOutcome, Unverified};
+use crate::plan::{EventPart, Gap, OutcomeState, Reason, ReasonCode, ScanOutcome, Unverified};
 use crate::query::{AccountId, BackendKind, Region, TimeRange};
 
 /// The most that outcomes take of one message, in bytes.
@@ -24,6 +24,7 @@ struct Kind {
     state: StateOrder,
     backend: Option<BackendKind>,
     archive: Option<Arc<str>>,
+    events: EventPart,
     asked: (i64, i64),
     covered: Option<(i64, i64)>,
     unverified: Vec<Unverified>,
@@ -85,20 +86,7 @@ pub fn grouped(outcomes: Vec<ScanOutcome>) -> Vec<pb::ScanOutcome> {
 /// Gaps as outcomes: what will not be read has ended before it began.
 #[must_use]
 pub fn of_gaps(gaps: Vec<Gap>) -> Vec<pb::ScanOutcome> {
-    let outcome = |gap: Gap| ScanOutcome {
-        scan: None,
-        backend: gap.backend,
-        archive: None,
-        accounts: vec![gap.account],
-        regions: gap.regions,
-        state: OutcomeState::Skipped,
-        asked: gap.range,
-        covered: None,
-        unverified: Vec::new(),
-        counts: ScanCounts::default(),
-        reason: Some(gap.reason),
-    };
-    grouped(gaps.into_iter().map(outcome).collect())
+    grouped(gaps.into_iter().map(ScanOutcome::from).collect())
 }
 
 /// The first messages of `list` that fit into `budget` bytes together, and the rest.
@@ -150,6 +138,7 @@ fn taken_apart(outcome: ScanOutcome) -> (Kind, Group) {
         archive,
         accounts,
         regions,
+        events,
         state,
         asked,
         covered,
@@ -187,6 +176,7 @@ fn taken_apart(outcome: ScanOutcome) -> (Kind, Group) {
         },
         backend,
         archive,
+        events,
         asked: seconds(asked),
         covered: covered.map(seconds),
         unverified,
@@ -284,6 +274,20 @@ fn to_wire(kind: &Kind, group: Group) -> pb::ScanOutcome {
         reason: reason.map(self::reason),
         scans: count(group.scans),
         counts: Some(counts(group.counts)),
+        events: Some(event_part(&kind.events)),
+    }
+}
+
+fn event_part(part: &EventPart) -> pb::EventPart {
+    let EventPart {
+        categories,
+        read_only,
+        event_sources,
+    } = part;
+    pb::EventPart {
+        categories: categories.iter().map(|it| category(*it).into()).collect(),
+        read_only: *read_only,
+        event_sources: event_sources.iter().flatten().cloned().collect(),
     }
 }
 

@@ -12,6 +12,7 @@ fn outcome(account: u64, regions: &[&str], state: OutcomeState) -> ScanOutcome {
         archive: None,
         accounts: vec![AccountId::from_u64(account).unwrap()],
         regions: regions.iter().map(|r| r.parse().unwrap()).collect(),
+        events: EventPart::whole([crate::query::EventCategory::Management]),
         state,
         asked: range(0, 100),
         covered: (state == OutcomeState::Complete).then(|| range(0, 100)),
@@ -106,4 +107,35 @@ fn what_does_not_fit_into_one_message_goes_into_several() {
     );
     let told: usize = reports.iter().map(|report| report.outcomes.len()).sum();
     assert_eq!(told, 2_000);
+}
+
+#[test]
+fn a_gap_says_which_events_it_is_about_and_differs_by_them() {
+    let gap = |region: &str, read_only| Gap {
+        account: AccountId::from_u64(1).unwrap(),
+        regions: vec![region.parse().unwrap()],
+        range: range(0, 100),
+        events: EventPart {
+            read_only: Some(read_only),
+            event_sources: Some(["kms.amazonaws.com".to_owned()].into()),
+            ..EventPart::whole([crate::query::EventCategory::Data])
+        },
+        backend: Some(BackendKind::Athena),
+        reason: Reason::new(ReasonCode::NotInArchive, "not held"),
+    };
+    let told = of_gaps(vec![
+        gap("us-east-1", true),
+        gap("eu-west-1", false),
+        gap("eu-west-1", true),
+    ]);
+    let told: Vec<(usize, Option<pb::EventPart>)> = told
+        .into_iter()
+        .map(|outcome| (outcome.regions.len(), outcome.events))
+        .collect();
+    let part = |read_only| pb::EventPart {
+        categories: vec![pb::EventCategory::Data.into()],
+        read_only: Some(read_only),
+        event_sources: vec!["kms.amazonaws.com".into()],
+    };
+    assert_eq!(told, [(1, Some(part(false))), (2, Some(part(true)))]);
 }
