@@ -6,7 +6,7 @@
 //! | `identities` | who occurs in the records, and what AWS allows them to be called |
 //! | `naive` | the records, and the scan that says what an answer must be |
 //! | `hold` | asking the service, and comparing |
-//! | `corpus`, `organization`, `on_trino` | the tests: real records, generated ones, a real Trino |
+//! | `corpus`, `organization`, `on_trino`, `over_grpc` | the tests: real records, generated ones, a real Trino, the far end of the wire |
 
 mod corpus;
 mod hold;
@@ -14,6 +14,7 @@ mod identities;
 mod naive;
 mod on_trino;
 mod organization;
+mod over_grpc;
 
 use std::collections::{BTreeMap, BTreeSet};
 

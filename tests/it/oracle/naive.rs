@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use identity_trail::grpc::pb;
 use identity_trail::query::{Event, EventId};
 use identity_trail::sandbox::log_file::LogFile;
 use serde_json::Value;
@@ -27,30 +28,54 @@ impl Place {
     /// Of an event of an answer.
     pub fn of(event: &Event) -> Self {
         let who = event.user_identity.as_ref();
-        let text = |text: &Option<String>| text.clone().unwrap_or_default();
-        let (id, content) = match &event.key.id {
-            EventId::Recorded(id) => (id.to_string(), String::new()),
-            EventId::Made { .. } => {
-                let arn = who.and_then(|who| who.arn.clone());
-                let ip = text(&event.source_ip_address);
-                (
-                    String::new(),
-                    [
-                        event.event_name.clone(),
-                        text(&arn),
-                        ip,
-                        text(&event.request_id),
-                    ]
-                    .join(" "),
-                )
-            }
-        };
+        Self::new(
+            (event.key.time.second(), event.key.account.to_string()),
+            match &event.key.id {
+                EventId::Recorded(id) => Some(id.to_string()),
+                EventId::Made { .. } => None,
+            },
+            [
+                Some(&event.event_name),
+                who.and_then(|who| who.arn.as_ref()),
+                event.source_ip_address.as_ref(),
+                event.request_id.as_ref(),
+            ],
+        )
+    }
+
+    /// Of an event as a client decodes it.
+    pub fn of_message(event: &pb::Event) -> Self {
+        let from = event.provenance.as_ref().map(|from| &from.account_id);
+        let account = event.recipient_account_id.as_ref().or(from).unwrap();
+        let who = event.user_identity.as_ref();
+        Self::new(
+            (event.event_time.unwrap().seconds, account.clone()),
+            (!event.event_id.starts_with("sha256:")).then(|| event.event_id.clone()),
+            [
+                Some(&event.event_name),
+                who.and_then(|who| who.arn.as_ref()),
+                event.source_ip_address.as_ref(),
+                event.request_id.as_ref(),
+            ],
+        )
+    }
+
+    fn new(
+        (time, account): (i64, String),
+        id: Option<String>,
+        content: [Option<&String>; 4],
+    ) -> Self {
+        let content = content.map(|text| text.cloned().unwrap_or_default());
         Self {
-            time: event.key.time.second(),
-            account: event.key.account.to_string(),
-            without_id: id.is_empty(),
-            id,
-            content,
+            time,
+            account,
+            without_id: id.is_none(),
+            content: if id.is_none() {
+                content.join(" ")
+            } else {
+                String::new()
+            },
+            id: id.unwrap_or_default(),
         }
     }
 
