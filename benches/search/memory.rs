@@ -12,14 +12,21 @@ use crate::{Error, Volume, bare, client};
 
 const PER_SECOND: f64 = 20_000.0;
 const MIB: f64 = 1024.0 * 1024.0;
-/// What two runs of the same length may differ by.
-const NOISE: f64 = 1.1;
+/// Runs over a tenth of the events: what processes differ by from run to run shows in them.
+const TENTHS: usize = 3;
+/// What the highest of them may be passed by.
+const NOISE: f64 = 1.05;
 
 pub async fn run(volume: Volume) -> Result<Vec<Row>, Error> {
     let fixture = Fixture::new(10, 2, volume.of(50_000));
     let sandbox = SandboxProcess::start(&fixture)?;
     let bare = bare_peak(&fixture, &sandbox.reach)?;
-    let tenth = read(&fixture, &sandbox.reach, 0.1).await?;
+    let mut tenths = Vec::new();
+    for _ in 0..TENTHS {
+        tenths.push(read(&fixture, &sandbox.reach, 0.1).await?);
+    }
+    let highest = tenths.iter().max_by(|a, b| a.peak.total_cmp(&b.peak));
+    let tenth = highest.ok_or("no run over a tenth")?;
     let whole = read(&fixture, &sandbox.reach, 1.0).await?;
     let mib = |bytes: f64| format!("{:.0} MiB", bytes / MIB);
     // A client that is kept waiting measures less than was meant.
@@ -44,10 +51,10 @@ pub async fn run(volume: Volume) -> Result<Vec<Row>, Error> {
         Row {
             name: "d: the same against a tenth of the events",
             service: described(&whole),
-            against: described(&tenth),
+            against: format!("highest of {TENTHS}: {}", described(tenth)),
             ratio: format!("{:.2}", whole.peak / tenth.peak),
-            target: format!("≤ 1 (≤ {NOISE}: two processes differ)"),
-            met: whole.peak <= NOISE * tenth.peak && read_fast(&tenth),
+            target: format!("≤ 1, give or take {:.0}%", (NOISE - 1.0) * 100.0),
+            met: whole.peak <= NOISE * tenth.peak && read_fast(tenth),
         },
     ])
 }
