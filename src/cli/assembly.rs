@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::FutureExt;
-use jiff::SignedDuration;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 
@@ -18,7 +19,7 @@ use crate::federation::{Federation, HubCredentials};
 use crate::grpc::in_process::{self, InProcessServer};
 use crate::grpc::{Probe, ReadinessPace, Server, ServerError, ServerParts};
 use crate::plan::Reason;
-use crate::plan::facts::{ArchiveFacts, Routing};
+use crate::plan::facts::{AcceptedGap, ArchiveFacts, Routing};
 use crate::query::{AccessKeyId, AccountId};
 use crate::search::{Engine, EngineLimits, EngineParts, FactSource};
 
@@ -58,6 +59,7 @@ impl Assembly {
         let engine = Engine::new(EngineParts {
             clock,
             accounts: federation.accounts().to_vec(),
+            accepted_gaps: accepted_gaps(config, clock.now()),
             routing: routing(&config.routing),
             limits: EngineLimits {
                 concurrent_searches: usize::try_from(config.limits.concurrent_searches)
@@ -134,6 +136,25 @@ impl FactSource for AwsFacts {
     async fn key_owner(&self, key: &AccessKeyId) -> Result<AccountId, Reason> {
         self.federation.access_key_owner(key).await
     }
+}
+
+/// As configured; those that are over are logged once, and each search that they would have touched
+/// says so.
+fn accepted_gaps(config: &Config, now: Timestamp) -> Arc<[AcceptedGap]> {
+    let today = now.to_zoned(TimeZone::UTC).date();
+    let gap = |gap: &crate::config::AcceptedGap| {
+        if gap.until < today {
+            tracing::warn!(until = %gap.until, reason = gap.reason, "an accepted gap has ended");
+        }
+        AcceptedGap {
+            accounts: gap.accounts.clone().map(|ids| ids.into_iter().collect()),
+            regions: gap.regions.clone().map(|r| r.into_iter().collect()),
+            reason: gap.reason.as_str().into(),
+            until: gap.until,
+        }
+    };
+    let gaps = config.accepted_gaps.iter().map(|entry| gap(&entry.value));
+    gaps.collect()
 }
 
 fn routing(config: &crate::config::Routing) -> Routing {

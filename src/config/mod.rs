@@ -4,6 +4,7 @@
 //! sections are seen together is checked afterwards. Every key is explained in
 //! `identity-trail.example.yaml`.
 
+pub mod accepted_gaps;
 pub mod accounts;
 pub mod archives;
 pub mod event_history;
@@ -20,6 +21,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 
+pub use accepted_gaps::AcceptedGap;
 pub use accounts::{Access, Accounts, ExternalId};
 pub use archives::Archive;
 pub use event_history::{EventHistory, LookupRate};
@@ -51,6 +53,9 @@ pub struct Config {
     /// The archives, in order of preference.
     #[serde(default)]
     pub archives: Vec<Spanned<Archive>>,
+    /// What is known to be unreadable, and accepted.
+    #[serde(default)]
+    pub accepted_gaps: Vec<Spanned<AcceptedGap>>,
     /// How the planner divides a question.
     #[serde(default)]
     pub routing: Routing,
@@ -155,6 +160,7 @@ impl Config {
             .accounts
             .check()
             .and_then(|()| archives::check(&config.archives))
+            .and_then(|()| accepted_gaps::check(&config.accepted_gaps))
             .and_then(|()| config.check_archive_access())
             .map_err(|invalid| ConfigError::Invalid {
                 file: file.to_owned(),

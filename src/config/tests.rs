@@ -37,6 +37,45 @@ fn the_example_is_a_valid_configuration() {
 }
 
 #[test]
+fn accepted_gaps_name_a_place_a_reason_and_an_end() {
+    let gap = |places: &str, reason: &str, until: &str| {
+        format!("{MINIMAL}accepted_gaps:\n  - {{{places}, reason: \"{reason}\", until: {until}}}\n")
+    };
+    let some = "accounts: all, regions: [eu-west-3]";
+    let config = Config::parse(&gap(some, " closed ", "2027-03-31"), "test").unwrap();
+    let read = &config.accepted_gaps[0].value;
+    assert_eq!(read.accounts, None);
+    assert_eq!(read.regions, Some(vec!["eu-west-3".parse().unwrap()]));
+    assert_eq!(
+        (read.reason.as_str(), read.until),
+        ("closed", jiff::civil::date(2027, 3, 31))
+    );
+    for (wrong, told) in [
+        (
+            gap("accounts: all, regions: all", "r", "2027-03-31"),
+            "would leave nothing to ask",
+        ),
+        (
+            gap("accounts: [\"1\"], regions: all", "r", "2027-03-31"),
+            "twelve digits",
+        ),
+        (
+            gap("accounts: all", "r", "2027-03-31"),
+            "missing field `regions`",
+        ),
+        (
+            gap(some, " ", "2027-03-31"),
+            "a reason is 1 to 500 characters",
+        ),
+        (gap(some, "r", "2027-02-30"), "2027-02-30"),
+        (gap(some, "r", "2027-03-31, extra: 1"), "extra"),
+    ] {
+        let refused = refused(&wrong);
+        assert!(refused.contains(told), "{refused}");
+    }
+}
+
+#[test]
 fn access_comes_from_the_account_then_from_the_defaults() {
     let config = Config::parse(EXAMPLE, "example").unwrap();
     let access = |id: &str| config.account_access(id.parse().unwrap());

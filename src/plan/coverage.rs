@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::outcome::{OutcomeState, Reason, ScanOutcome};
+use super::outcome::{OutcomeState, Reason, ReasonCode, ScanOutcome};
 use super::scan::EventPart;
 use crate::query::{AccountId, Region, TimeRange};
 
@@ -11,6 +11,8 @@ use crate::query::{AccountId, Region, TimeRange};
 pub enum Completeness {
     /// Every interval asked for was read.
     Complete,
+    /// Everything was but for what the configuration accepts as unreadable.
+    CompleteExceptAccepted,
     /// Something was not.
     Incomplete,
 }
@@ -60,16 +62,28 @@ impl ScanOutcome {
     }
 }
 
+impl ScanOutcome {
+    /// Whether this is a gap that the configuration accepts.
+    #[must_use]
+    pub fn is_accepted(&self) -> bool {
+        self.state == OutcomeState::Skipped
+            && (self.reason.as_ref()).is_some_and(|it| it.code == ReasonCode::AcceptedGap)
+    }
+}
+
 impl Coverage {
     /// Complete only if every outcome is complete or not applicable: with any day unverified it is
-    /// not.
+    /// not. Where nothing else remains than accepted gaps, it says so.
     #[must_use]
     pub fn completeness(&self) -> Completeness {
         let whole = |it: &ScanOutcome| it.remaining().is_none() && it.unverified.is_empty();
-        if self.outcomes.iter().all(whole) {
-            Completeness::Complete
-        } else {
-            Completeness::Incomplete
+        let mut remaining = self.outcomes.iter().filter(|it| !whole(it));
+        match remaining.next() {
+            None => Completeness::Complete,
+            Some(first) if first.is_accepted() && remaining.all(ScanOutcome::is_accepted) => {
+                Completeness::CompleteExceptAccepted
+            }
+            Some(_) => Completeness::Incomplete,
         }
     }
 
@@ -132,7 +146,6 @@ fn joined(mut ranges: Vec<TimeRange>) -> Vec<TimeRange> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::ReasonCode;
     use crate::plan::outcome::{ScanCounts, Unverified};
     use crate::query::EventTime;
 
@@ -210,6 +223,26 @@ mod tests {
         }];
         assert_eq!(unverified.remaining(), None);
         assert_eq!(remaining(vec![unverified]), [range(3, 5)]);
+    }
+
+    #[test]
+    fn an_accepted_gap_hides_no_other() {
+        let all = range(0, 10);
+        let complete = outcome(OutcomeState::Complete, all, Some(all));
+        let mut accepted = outcome(OutcomeState::Skipped, all, None);
+        accepted.reason = Some(Reason::new(ReasonCode::AcceptedGap, "closed by policy"));
+        let failed = outcome(OutcomeState::Failed, all, None);
+        let completeness = |outcomes: &[&ScanOutcome]| {
+            let outcomes = outcomes.iter().map(|it| (*it).clone()).collect();
+            Coverage { outcomes }.completeness()
+        };
+        assert_eq!(
+            completeness(&[&complete, &accepted]),
+            Completeness::CompleteExceptAccepted
+        );
+        for order in [[&accepted, &failed], [&failed, &accepted]] {
+            assert_eq!(completeness(&order), Completeness::Incomplete);
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
+use jiff::civil::Date;
 
 use crate::query::{AccountId, EventCategory, EventTime, Region};
 
@@ -14,6 +15,8 @@ pub struct Facts {
     pub accounts: Vec<AccountFacts>,
     /// The archives, in the order of the configuration: the first that covers something serves it.
     pub archives: Vec<Arc<ArchiveFacts>>,
+    /// What the configuration accepts as unreadable, whether or not that still holds.
+    pub accepted_gaps: Arc<[AcceptedGap]>,
     /// How routing is tuned.
     pub routing: Routing,
 }
@@ -29,6 +32,19 @@ pub struct AccountFacts {
     pub regions: Vec<Region>,
     /// Whether its event history is read at all.
     pub event_history: bool,
+}
+
+/// Accounts and Regions whose event history is known to be unreadable (section `accepted_gaps`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AcceptedGap {
+    /// The accounts; `None` is every account.
+    pub accounts: Option<BTreeSet<AccountId>>,
+    /// The Regions; `None` is every Region.
+    pub regions: Option<BTreeSet<Region>>,
+    /// Why it is accepted.
+    pub reason: Arc<str>,
+    /// The last day (UTC) on which it is.
+    pub until: Date,
 }
 
 /// One archive: what it declares to hold, and what its table can show.

@@ -1,5 +1,6 @@
 //! Planning, routing and coverage: pure functions over the question, the facts and the time.
 
+mod accepted;
 pub mod coverage;
 pub mod facts;
 mod holding;

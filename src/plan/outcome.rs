@@ -179,6 +179,8 @@ pub enum ReasonCode {
     Drain,
     /// The Region is disabled in the account.
     RegionDisabled,
+    /// The configuration accepts that this is unreadable.
+    AcceptedGap,
     /// A defect of the service.
     Internal,
 }

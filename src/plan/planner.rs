@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+use super::accepted::expired;
 use super::facts::{AccountFacts, Facts};
 use super::outcome::{Reason, ReasonCode};
 use super::routing::{Owner, Piece, Router};
@@ -65,10 +66,27 @@ pub fn plan(query: &EventQuery, facts: &Facts, now: Timestamp) -> QueryPlan {
         range: router.range,
         horizon: router.horizon,
         settled_until,
-        accounts: accounts.into_keys().collect(),
         scans: parts.scans(&router, facts),
+        warnings: expired(&facts.accepted_gaps, now, &places(query, &accounts)),
+        accounts: accounts.into_keys().collect(),
         gaps: parts.into_gaps(),
     }
+}
+
+/// Every account and Region of the question.
+fn places<'a>(
+    query: &'a EventQuery,
+    accounts: &'a BTreeMap<AccountId, &AccountFacts>,
+) -> Vec<(AccountId, &'a Region)> {
+    let places = accounts.values().flat_map(|account| {
+        let regions = if query.regions.is_empty() {
+            &account.regions
+        } else {
+            &query.regions
+        };
+        regions.iter().map(|region| (account.id, region))
+    });
+    places.collect()
 }
 
 /// What the routing of all accounts and Regions yields.

@@ -11,6 +11,8 @@
 //! | any | Data, NetworkActivity, Insight | an archive: event history has none of them |
 //! | whatever is left | any | a gap with a reason |
 //!
+//! Event history is not asked where the configuration accepts a gap: see [`super::accepted`].
+//!
 //! Of several archives the first, as configured, that holds everything asked serves; else the
 //! first that holds some, and what it does not hold is a gap beside its scan. Every decision is
 //! made for a single second, so each second has exactly one owner; [`Router::route`] only puts
@@ -20,6 +22,7 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::accepted::Accepted;
 use super::facts::{AccountFacts, Facts};
 use super::holding::Holding;
 use super::narrowing::Narrowing;
@@ -67,6 +70,7 @@ pub(super) struct Router<'a> {
     /// Archives surely hold what is older than this.
     pub(super) delivered_until: EventTime,
     pub(super) narrowing: Narrowing,
+    accepted: Accepted<'a>,
     categories: BTreeSet<EventCategory>,
     /// What each archive holds of each category asked for, in the order of the facts.
     holdings: Vec<(EventCategory, Vec<Holding>)>,
@@ -102,6 +106,7 @@ impl<'a> Router<'a> {
             reach: reach.max(horizon),
             delivered_until: ago(EventTime::floor(now), facts.routing.archive_delay),
             narrowing: Narrowing::of(query),
+            accepted: Accepted::at(&facts.accepted_gaps, now),
             holdings: holdings.collect(),
             categories,
             query,
@@ -117,7 +122,7 @@ impl<'a> Router<'a> {
         for &category in &self.categories {
             let first = pieces.len();
             for range in self.cuts() {
-                let owner = self.owner(cell, category, range.start());
+                let owner = self.accept(cell, self.owner(cell, category, range.start()));
                 match pieces[first..].last_mut() {
                     Some(last) if last.owner == owner => {
                         if let Some(joined) = TimeRange::new(last.range.start(), range.end()) {
@@ -135,6 +140,10 @@ impl<'a> Router<'a> {
         let beside: Vec<Piece> = pieces
             .iter()
             .flat_map(|piece| self.not_held(piece))
+            .map(|piece| Piece {
+                owner: self.accept(cell, piece.owner),
+                ..piece
+            })
             .collect();
         pieces.extend(beside);
         pieces
@@ -166,6 +175,10 @@ impl<'a> Router<'a> {
         let in_history = category == EventCategory::Management
             && at >= self.horizon
             && cell.account.event_history
+            && self
+                .accepted
+                .covering(cell.account.id, cell.region)
+                .is_none()
             && self.query.allows(BackendKind::EventHistory);
         if in_history && !self.archive_goes_first(cell, at) {
             return Owner::EventHistory;
@@ -318,6 +331,19 @@ impl<'a> Router<'a> {
                 category.as_str()
             )
         })
+    }
+
+    /// Puts a gap down to the configuration where that accepts it.
+    fn accept(&self, cell: Cell<'_>, mut owner: Owner) -> Owner {
+        if let Owner::Gap {
+            backend, reason, ..
+        } = &mut owner
+        {
+            let (account, region) = (cell.account.id, cell.region);
+            let accepted = self.accepted.reason_for(account, region, *backend, reason);
+            *reason = accepted.unwrap_or_else(|| reason.clone());
+        }
+        owner
     }
 
     /// Gaps for what the archive of `piece` does not hold.

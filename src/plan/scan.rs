@@ -31,6 +31,8 @@ pub struct QueryPlan {
     pub scans: Vec<Scan>,
     /// What no scan reads, and why.
     pub gaps: Vec<Gap>,
+    /// What the caller should know besides, in words, such as that an accepted gap has ended.
+    pub warnings: Vec<String>,
 }
 
 /// One backend asked for one interval.

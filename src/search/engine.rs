@@ -17,7 +17,7 @@ use super::run::Search;
 use crate::backend::{Backend, ScanBudget, SearchContext};
 use crate::clock::Clock;
 use crate::plan::Reason;
-use crate::plan::facts::{AccountFacts, ArchiveFacts, Routing};
+use crate::plan::facts::{AcceptedGap, AccountFacts, ArchiveFacts, Routing};
 use crate::query::{AccessKeyId, AccountId, EventQuery};
 
 /// What planning asks AWS beforehand.
@@ -64,6 +64,8 @@ pub struct EngineParts {
     pub clock: Clock,
     /// The federation's accounts.
     pub accounts: Vec<AccountFacts>,
+    /// What is known to be unreadable, and accepted.
+    pub accepted_gaps: Arc<[AcceptedGap]>,
     /// How routing is tuned.
     pub routing: Routing,
     /// The bounds.

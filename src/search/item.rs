@@ -47,6 +47,8 @@ pub struct PlanAnnouncement {
     pub routes: Vec<Route>,
     /// What will not be read, and why.
     pub gaps: Vec<Gap>,
+    /// What the caller should know besides, in words.
+    pub warnings: Vec<String>,
     /// Whose the access keys of the question are, where one was asked about.
     pub key_owners: Vec<KeyOwner>,
     /// Continues (here: begins) this search with the same frozen interval.

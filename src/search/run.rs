@@ -112,6 +112,7 @@ impl Search {
         let facts = Facts {
             accounts: self.accounts.clone(),
             archives,
+            accepted_gaps: Arc::clone(&self.shared.parts.accepted_gaps),
             routing: self.shared.parts.routing.clone(),
         };
         let plan = crate::plan::plan(query, &facts, now);
@@ -128,6 +129,7 @@ impl Search {
                 accounts: names.into_iter().collect(),
                 routes: routes(&plan.scans),
                 gaps: plan.gaps.clone(),
+                warnings: plan.warnings.clone(),
                 key_owners,
                 resume_token: tokens.write(query.resume.as_ref().and_then(|r| r.position.as_ref())),
             })));

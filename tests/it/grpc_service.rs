@@ -35,7 +35,12 @@ impl Service {
     - {{id: \"{OTHER}\"}}"
         );
         let config = service_config(&sandbox, &list);
-        let assembly = assembly(&sandbox, &config).await;
+        Self::over(sandbox, &config).await
+    }
+
+    /// Over this sandbox, as configured.
+    pub async fn over(sandbox: Sandbox, config: &Config) -> Self {
+        let assembly = assembly(&sandbox, config).await;
         let server = assembly.serve(([127, 0, 0, 1], 0).into()).await.unwrap();
         let channel = connect(&server).await;
         Self {
@@ -69,6 +74,11 @@ impl Service {
 
 /// A configuration of these accounts over a sandbox.
 pub fn service_config(sandbox: &Sandbox, accounts: &str) -> Config {
+    service_config_with(sandbox, accounts, "")
+}
+
+/// The same with more sections.
+pub fn service_config_with(sandbox: &Sandbox, accounts: &str, sections: &str) -> Config {
     let yaml = format!(
         "hub:
   region: {REGION}
@@ -79,7 +89,7 @@ accounts:
 {accounts}
 regions: [{REGION}]
 event_history: {{requests_per_second: off}}
-",
+{sections}",
         sandbox.endpoint(),
         sandbox.role_name(),
     );

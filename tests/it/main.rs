@@ -1,6 +1,7 @@
 //! One integration-test binary: every module here talks to the crate through its public surface or a socket.
 #![cfg(feature = "sandbox")]
 
+mod accepted_gaps;
 mod athena;
 mod athena_records;
 mod athena_world;

@@ -118,6 +118,11 @@ async fn print(
         progress.suspend(|| writer.write(&response))?;
         match response.item {
             Some(Item::Outcome(report)) => coverage.extend(coverage::of_coverage(report)),
+            Some(Item::Plan(plan)) if !writer.takes_words() => {
+                for warning in &plan.warnings {
+                    eprintln!("warning: {}", text::printable(warning));
+                }
+            }
             Some(Item::Summary(done)) => summary = Some(done),
             _ => {}
         }

@@ -12,7 +12,8 @@ use super::Writer;
 use super::text::printable;
 use crate::grpc::pb::search_events_response::Item;
 use crate::grpc::pb::{
-    Event, EventCategory, EventPart, OutcomePhase, ScanOutcome, SearchEventsResponse, SearchPlan,
+    Event, EventCategory, EventPart, OutcomePhase, Reason, ReasonCode, ScanOutcome,
+    SearchEventsResponse, SearchPlan,
 };
 
 /// Rows printed together at most.
@@ -239,6 +240,10 @@ fn plan_in_words(plan: &SearchPlan) -> String {
         text.push_str(&printable(&format!("key {} {whose}", owner.access_key_id)));
         text.push('\n');
     }
+    for warning in &plan.warnings {
+        text.push_str(&printable(&format!("warning: {warning}")));
+        text.push('\n');
+    }
     text.push('\n');
     text
 }
@@ -264,9 +269,14 @@ pub(super) fn outcome_in_words(outcome: &ScanOutcome) -> String {
         [] => "all Regions".to_owned(),
         regions => regions.join(", "),
     };
+    let state = if outcome.reason.as_ref().is_some_and(is_accepted) {
+        "accepted gap".to_owned()
+    } else {
+        state.replace('_', " ")
+    };
     let mut text = format!(
         "{} {backend}{place} {} in {regions}{}, {} to {}",
-        state.replace('_', " "),
+        state,
         accounts_in_words(&outcome.account_ids),
         events_in_words(outcome.events.as_ref()),
         time_text(outcome.start_time.as_ref()),
@@ -329,6 +339,10 @@ fn events_in_words(part: Option<&EventPart>) -> String {
     } else {
         format!(" ({} events)", words.join(", "))
     }
+}
+
+fn is_accepted(reason: &Reason) -> bool {
+    reason.code() == ReasonCode::AcceptedGap
 }
 
 fn accounts_in_words(accounts: &[String]) -> String {

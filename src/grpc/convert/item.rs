@@ -45,6 +45,7 @@ fn plan(announced: PlanAnnouncement) -> pb::SearchPlan {
         accounts,
         routes,
         gaps,
+        warnings,
         key_owners,
         resume_token,
     } = announced;
@@ -73,6 +74,7 @@ fn plan(announced: PlanAnnouncement) -> pb::SearchPlan {
         gaps_total: count(gaps_total),
         access_key_owners: key_owners.into_iter().map(key_owner).collect(),
         resume_token: resume_token.to_string(),
+        warnings,
     }
 }
 
@@ -163,6 +165,7 @@ fn summary(end: Summary) -> Vec<Item> {
     } = end;
     let completeness = match coverage.completeness() {
         Completeness::Complete => pb::Completeness::Complete,
+        Completeness::CompleteExceptAccepted => pb::Completeness::CompleteExceptAccepted,
         Completeness::Incomplete => pb::Completeness::Incomplete,
     };
     let outcomes = outcome::grouped(coverage.outcomes);

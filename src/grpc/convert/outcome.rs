@@ -394,6 +394,7 @@ fn reason_code(code: ReasonCode) -> pb::ReasonCode {
         ReasonCode::Deadline => pb::ReasonCode::Deadline,
         ReasonCode::Drain => pb::ReasonCode::Drain,
         ReasonCode::RegionDisabled => pb::ReasonCode::RegionDisabled,
+        ReasonCode::AcceptedGap => pb::ReasonCode::AcceptedGap,
         ReasonCode::Internal => pb::ReasonCode::Internal,
     }
 }

@@ -1,5 +1,6 @@
 //! The planner against the routing table, by example and by property.
 
+mod accepted_gaps;
 mod properties;
 mod routing_table;
 

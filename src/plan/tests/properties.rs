@@ -4,7 +4,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::plan::facts::Routing;
+use crate::plan::accepted::Accepted;
+use crate::plan::facts::{AcceptedGap, Routing};
 use crate::plan::{QueryPlan, ScanTarget, plan};
 use crate::query::{BackendKind, EventId, EventKey, ResumePoint};
 
@@ -153,13 +154,33 @@ fn some_archive() -> impl Strategy<Value = ArchiveFacts> {
     )
 }
 
+fn some_accepted_gap() -> impl Strategy<Value = AcceptedGap> {
+    let places = (
+        proptest::option::of(subset((1..4).map(account).collect())),
+        proptest::option::of(subset(all_regions())),
+    );
+    (places, any::<bool>()).prop_map(|((accounts, regions), over)| AcceptedGap {
+        accounts,
+        regions,
+        reason: "closed".into(),
+        until: if over {
+            jiff::civil::date(2026, 11, 21)
+        } else {
+            jiff::civil::date(2026, 11, 22)
+        },
+    })
+}
+
 fn some_facts() -> impl Strategy<Value = Facts> {
     let archives = proptest::collection::vec(some_archive(), 0..4);
     // Delays beyond the horizon too.
     let delay = prop_oneof![0..100_i64, Just(HORIZON), (HORIZON - 3)..(HORIZON + 3)];
     let slice = 1..3_000_i64;
-    (some_accounts(), archives, delay, slice).prop_map(|(accounts, archives, delay, slice)| Facts {
+    let accepted = proptest::collection::vec(some_accepted_gap(), 0..3);
+    let parts = (some_accounts(), archives, accepted, delay, slice);
+    parts.prop_map(|(accounts, archives, accepted, delay, slice)| Facts {
         accounts,
+        accepted_gaps: accepted.into(),
         archives: archives.into_iter().map(Arc::new).collect(),
         routing: Routing {
             archive_delay: SignedDuration::from_hours(delay),
@@ -282,7 +303,9 @@ proptest! {
         for scan in &plan.scans {
             prop_assert!(query.allows(scan.target.backend()));
             match &scan.target {
-                ScanTarget::EventHistory { account, .. } => {
+                ScanTarget::EventHistory { account, region, .. } => {
+                    let accepted = Accepted::at(&facts.accepted_gaps, now());
+                    prop_assert!(accepted.covering(*account, region).is_none());
                     prop_assert!(scan.range.start() >= plan.horizon);
                     prop_assert_eq!(&scan.categories, &BTreeSet::from([EventCategory::Management]));
                     let known = facts.accounts.iter().find(|a| a.id == *account);

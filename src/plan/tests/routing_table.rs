@@ -5,7 +5,7 @@ use crate::plan::{
 use crate::query::{BackendKind, EventId, EventKey, ResumePoint};
 
 /// What a plan reads and does not, in words: hours before now, newest first.
-fn told(plan: &QueryPlan) -> Vec<String> {
+pub(super) fn told(plan: &QueryPlan) -> Vec<String> {
     let hours = |range: TimeRange| {
         let before = |time: EventTime| {
             let seconds = EventTime::floor(now()).second() - time.second();

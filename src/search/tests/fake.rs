@@ -230,6 +230,7 @@ pub fn world(scripts: Vec<Script>, permits: usize, limits: EngineLimits) -> Worl
     let engine = Engine::new(EngineParts {
         clock: Clock::starting_at(Timestamp::from_second(NOW).unwrap()),
         accounts,
+        accepted_gaps: Arc::default(),
         routing: Routing::default(),
         limits,
         facts: Arc::new(NoFacts),
