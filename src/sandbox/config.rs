@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use super::athena::{AthenaConfig, AthenaFaults, Queries, QueryFailure, TrinoConfig};
 use super::faults::{FaultSettings, Percent};
 use super::log_file::LogFile;
+use super::logs::LogsConfig;
 use super::{Account, OrganizationSpec};
 
 /// Everything about a sandbox that is fixed when it starts.
@@ -47,6 +48,8 @@ pub struct SandboxConfig {
     pub athena_slow: Duration,
     /// How many Athena queries fail.
     pub athena_fail: Percent,
+    /// How CloudWatch Logs is set up. Its log group lies in the hub's account.
+    pub logs: LogsConfig,
     /// What else goes wrong from the start.
     pub faults: FaultSettings,
 }
@@ -98,6 +101,7 @@ impl SandboxConfig {
             athena: AthenaConfig::default(),
             athena_slow: Duration::ZERO,
             athena_fail: Percent::NEVER,
+            logs: LogsConfig::default(),
             faults: FaultSettings::default(),
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! load / organization ─▶ LogFile ─┬▶ event_history ─▶ lookup_events ┐
-//!                                 └▶ athena ────────────────────────┤
+//!                                 ├▶ athena ────────────────────────┤
+//!                                 └▶ logs ──────────────────────────┤
 //! front_door ─▶ protocol ─▶ services (sigv4, faults, stats) ─▶ sts ─┴▶ answer
 //! ```
 //!
@@ -22,6 +23,7 @@ mod history_event;
 mod holdings;
 pub mod load;
 pub mod log_file;
+pub mod logs;
 mod lookup_events;
 mod lookup_rate;
 pub mod organization;
@@ -58,6 +60,7 @@ use front_door::FrontDoor;
 use holdings::Holdings;
 use load::LoadError;
 use log_file::LogFile;
+use logs::LogsService;
 use lookup_events::CloudTrail;
 use lookup_rate::LookupRate;
 use page_token::PageTokens;
@@ -159,6 +162,7 @@ impl Sandbox {
             }
         };
         let athena = AthenaService::new(engine, table_files, config.athena, athena_faults);
+        let logs = LogsService::new(&hub_account_id, &files, config.logs, seed);
         let services = Arc::new(Services {
             keyring,
             faults,
@@ -167,6 +171,7 @@ impl Sandbox {
             sts,
             cloudtrail: Arc::new(cloudtrail),
             athena,
+            logs,
         });
         let front_door = FrontDoor::open(config.listen, Arc::clone(&services)).await;
         let front_door = front_door.map_err(|source| StartError::Bind {
@@ -205,7 +210,7 @@ impl Sandbox {
         &self.accounts
     }
 
-    /// The account of [`Sandbox::hub_credentials`], where Athena is: the first account of an
+    /// The account of [`Sandbox::hub_credentials`], where Athena and the log group are: the first account of an
     /// organization; with log files an account of its own, which is not in the data.
     #[must_use]
     pub fn hub_account_id(&self) -> &str {
@@ -270,6 +275,13 @@ impl Sandbox {
     #[must_use]
     pub fn athena_faults(&self) -> &AthenaFaults {
         self.services.athena.faults()
+    }
+
+    /// The ARN of the log group that all records were sent to: [`logs::LOG_GROUP_NAME`] in the
+    /// hub's account and [`logs::LOG_GROUP_REGION`].
+    #[must_use]
+    pub fn log_group_arn(&self) -> &str {
+        self.services.logs.group_arn()
     }
 
     /// What it does wrong; can be changed while it serves.

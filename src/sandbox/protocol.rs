@@ -33,6 +33,13 @@ pub enum Operation {
         /// The body.
         body: Value,
     },
+    /// CloudWatch Logs speaks JSON 1.1.
+    Logs {
+        /// The part of `X-Amz-Target` after the last dot.
+        name: String,
+        /// The body.
+        body: Value,
+    },
 }
 
 /// How a call's answer is written.
@@ -73,6 +80,10 @@ impl Operation {
                 let body = parse()?;
                 Ok(Self::Athena { name, body })
             }
+            "Logs_20140328" => {
+                let body = parse()?;
+                Ok(Self::Logs { name, body })
+            }
             _ => Err(unknown()),
         }
     }
@@ -93,6 +104,7 @@ impl Operation {
             Self::Sts { .. } => "sts",
             Self::CloudTrail { .. } => "cloudtrail",
             Self::Athena { .. } => "athena",
+            Self::Logs { .. } => "logs",
         }
     }
 
@@ -101,7 +113,8 @@ impl Operation {
         match self {
             Self::Sts { action: name, .. }
             | Self::CloudTrail { name, .. }
-            | Self::Athena { name, .. } => name,
+            | Self::Athena { name, .. }
+            | Self::Logs { name, .. } => name,
         }
     }
 
@@ -109,7 +122,7 @@ impl Operation {
     pub fn protocol(&self) -> Protocol {
         match self {
             Self::Sts { .. } => Protocol::Query,
-            Self::CloudTrail { .. } | Self::Athena { .. } => Protocol::Json,
+            Self::CloudTrail { .. } | Self::Athena { .. } | Self::Logs { .. } => Protocol::Json,
         }
     }
 }

@@ -11,6 +11,7 @@ use super::athena::AthenaService;
 use super::credentials::{Keyring, Principal};
 use super::error::AwsError;
 use super::faults::{Denial, Faults};
+use super::logs::LogsService;
 use super::lookup_events::CloudTrail;
 use super::protocol::{Operation, Protocol};
 use super::sigv4::{self, Caller};
@@ -27,6 +28,7 @@ pub struct Services {
     pub(super) sts: Sts,
     pub(super) cloudtrail: Arc<CloudTrail>,
     pub(super) athena: AthenaService,
+    pub(super) logs: LogsService,
 }
 
 /// How a call ends.
@@ -117,6 +119,12 @@ impl Services {
                 let account = &principal.account_id;
                 let answer = self.athena.handle(account, &caller.region, &name, body);
                 answer.await.map(|answer| answer.to_string())
+            }
+            Operation::Logs { name, body } => {
+                self.authorize(principal, &format!("logs:{name}"))?;
+                let (account, now) = (&principal.account_id, self.clock.now());
+                let answer = self.logs.handle(account, &caller.region, &name, body, now);
+                answer.await
             }
             Operation::CloudTrail { name, .. } => {
                 let message = format!("The sandbox does not have the operation {name}.");

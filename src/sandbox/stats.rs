@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 /// One kind of call.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Call {
-    /// `sts`, `cloudtrail` or `athena`.
+    /// `sts`, `cloudtrail`, `athena` or `logs`.
     pub service: &'static str,
     /// The operation, such as `LookupEvents`.
     pub operation: String,
