@@ -2,6 +2,7 @@
 //! record. No service, no merge, no gRPC.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -12,11 +13,15 @@ use aws_sdk_cloudtrail::config::retry::RetryConfig;
 use aws_smithy_http_client::Builder as HttpClientBuilder;
 use aws_smithy_types::DateTime;
 use serde_json::Value;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::Error;
 use crate::fixture::Fixture;
 use crate::process::Reach;
+
+/// As many calls at once as there are accounts and Regions.
+pub const UNBOUNDED: usize = Semaphore::MAX_PERMITS;
 
 /// The SDK's configuration, with one pool of connections for all clients.
 pub async fn sdk(reach: &Reach) -> SdkConfig {
@@ -89,15 +94,18 @@ pub async fn clients(fixture: &Fixture, reach: &Reach) -> Result<Vec<Client>, Er
 }
 
 /// Reads everything in [from, to), one page after the other in each account and Region, all of them
-/// at the same time; `interval` apart where there is a quota. Returns how many events there were.
+/// at the same time but at most `at_once` calls; `interval` apart where there is a quota. Returns how
+/// many events there were.
 pub async fn drain(
     clients: &[Client],
     (from, to): (i64, i64),
     interval: Option<Duration>,
+    at_once: usize,
 ) -> Result<u64, Error> {
+    let calls = Arc::new(Semaphore::new(at_once));
     let mut lanes = JoinSet::new();
     for client in clients {
-        let client = client.clone();
+        let (client, calls) = (client.clone(), Arc::clone(&calls));
         lanes.spawn(async move {
             let mut turn = interval.map(tokio::time::interval);
             let (mut token, mut events) = (None, 0);
@@ -105,6 +113,7 @@ pub async fn drain(
                 if let Some(turn) = &mut turn {
                     turn.tick().await;
                 }
+                let call = calls.acquire().await?;
                 let page = client
                     .lookup_events()
                     .start_time(DateTime::from_secs(from))
@@ -113,6 +122,7 @@ pub async fn drain(
                     .set_next_token(token)
                     .send()
                     .await?;
+                drop(call);
                 for event in page.events() {
                     let record = event.cloud_trail_event().unwrap_or_default();
                     let record: Value = serde_json::from_str(record)?;

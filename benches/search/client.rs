@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use identity_trail::grpc::pb;
 use pb::identity_trail_service_client::IdentityTrailServiceClient;
 use pb::search_events_response::Item;
+use prost::Message;
 use tonic::transport::Channel;
 
 use crate::Error;
@@ -43,24 +44,35 @@ fn asked(kind: pb::identity::Kind, from: i64, to: i64) -> pb::SearchEventsReques
     }
 }
 
-/// Reads a search to its end, at most `per_second` events a second, and returns how many events
-/// came. Anything but a complete answer is an error: an incomplete one is no measure.
+/// What came in a search.
+#[derive(Debug, Default)]
+pub struct Read {
+    pub events: u64,
+    /// In bytes, as it was sent.
+    pub largest_message: usize,
+}
+
+/// Reads a search to its end, at most `per_second` events a second, and returns what came. Anything but a complete answer is an error: an incomplete one is no measure.
 pub async fn read_all(
     client: &mut Client,
     request: pb::SearchEventsRequest,
     per_second: Option<f64>,
-) -> Result<u64, Error> {
+) -> Result<Read, Error> {
     let began = Instant::now();
     let mut stream = client.search_events(request).await?.into_inner();
-    let mut events = 0u64;
+    let mut read = Read::default();
     let mut completeness = None;
     while let Some(message) = stream.message().await? {
+        // Events are bounded by CloudTrail; measuring each would slow the client.
+        if !matches!(message.item, Some(Item::Event(_))) {
+            read.largest_message = read.largest_message.max(message.encoded_len());
+        }
         match message.item {
             Some(Item::Event(_)) => {
-                events += 1;
+                read.events += 1;
                 if let Some(per_second) = per_second {
                     #[expect(clippy::cast_precision_loss, reason = "a few million at most")]
-                    let due = began + Duration::from_secs_f64(events as f64 / per_second);
+                    let due = began + Duration::from_secs_f64(read.events as f64 / per_second);
                     // A timer's tick early is soon enough.
                     if due > Instant::now() + Duration::from_millis(1) {
                         tokio::time::sleep_until(due.into()).await;
@@ -75,7 +87,7 @@ pub async fn read_all(
         }
     }
     match completeness {
-        Some(pb::Completeness::Complete) => Ok(events),
+        Some(pb::Completeness::Complete) => Ok(read),
         other => Err(format!("not complete but {other:?}").into()),
     }
 }

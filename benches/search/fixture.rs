@@ -19,13 +19,32 @@ pub const SESSION: &str = "deploy-07";
 pub const HUB: &str = "999999999999";
 
 const SESSIONS: u64 = 20;
-const REGIONS: [&str; 4] = ["us-east-1", "eu-central-1", "eu-west-1", "us-west-2"];
+/// Those that every account has from its first day.
+const REGIONS: [&str; 17] = [
+    "us-east-1",
+    "eu-central-1",
+    "eu-west-1",
+    "us-west-2",
+    "us-east-2",
+    "us-west-1",
+    "ca-central-1",
+    "sa-east-1",
+    "eu-west-2",
+    "eu-west-3",
+    "eu-north-1",
+    "ap-south-1",
+    "ap-northeast-1",
+    "ap-northeast-2",
+    "ap-northeast-3",
+    "ap-southeast-1",
+    "ap-southeast-2",
+];
 
 /// Accounts and Regions with as many events each, at random times of one day.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Fixture {
     pub accounts: u32,
-    /// At most four.
+    /// At most seventeen.
     pub regions: usize,
     /// In each account and Region.
     pub events: u32,

@@ -11,6 +11,7 @@ mod client;
 mod first_event;
 mod fixture;
 mod memory;
+mod organization;
 mod process;
 mod quota;
 mod report;
@@ -57,7 +58,7 @@ fn main() -> ExitCode {
 }
 
 fn measure(args: &[String]) -> Result<ExitCode, Error> {
-    const ALL: [&str; 4] = ["a", "b", "c", "d"];
+    const ALL: [&str; 5] = ["a", "b", "c", "d", "e"];
     let mut volume = Volume::Full;
     let mut wanted = Vec::new();
     for arg in args {
@@ -67,7 +68,7 @@ fn measure(args: &[String]) -> Result<ExitCode, Error> {
             "quick" => volume = Volume::Quick,
             name if ALL.contains(&name) => wanted.push(name),
             other => {
-                eprintln!("`{other}` is no benchmark: there are a, b, c and d, and `quick`");
+                eprintln!("`{other}` is no benchmark: there are a to e, and `quick`");
                 return Ok(ExitCode::from(2));
             }
         }
@@ -84,7 +85,8 @@ fn measure(args: &[String]) -> Result<ExitCode, Error> {
                 "a" => throughput::run(volume).await,
                 "b" => quota::run().await,
                 "c" => first_event::run().await,
-                _ => memory::run(volume).await,
+                "d" => memory::run(volume).await,
+                _ => organization::run().await,
             }
         })?);
     }

@@ -77,10 +77,10 @@ async fn read(fixture: &Fixture, reach: &Reach, share: f64) -> Result<Seen, Erro
     let mut caller = client::connect(&service).await?;
     let began = Instant::now();
     let request = client::by_role(fixture.last(share));
-    let events = client::read_all(&mut caller, request, Some(PER_SECOND)).await?;
+    let read = client::read_all(&mut caller, request, Some(PER_SECOND)).await?;
     Ok(Seen {
-        events,
-        per_second: rate(events, began),
+        events: read.events,
+        per_second: rate(read.events, began),
         peak: service.peak_memory()? as f64,
     })
 }
@@ -102,7 +102,7 @@ fn bare_peak(fixture: &Fixture, reach: &Reach) -> Result<f64, Error> {
 pub async fn be_bare(arg: &str) -> Result<ExitCode, Error> {
     let (fixture, reach): (Fixture, Reach) = serde_json::from_str(arg)?;
     let clients = bare::clients(&fixture, &reach).await?;
-    bare::drain(&clients, fixture.last(1.0), None).await?;
+    bare::drain(&clients, fixture.last(1.0), None, bare::UNBOUNDED).await?;
     println!("{}", process::peak_memory("self")?);
     Ok(ExitCode::SUCCESS)
 }

@@ -20,7 +20,10 @@ pub async fn run() -> Result<Vec<Row>, Error> {
 
     let began = Instant::now();
     let clients = bare::clients(&fixture, &sandbox.reach).await?;
-    check(&fixture, bare::drain(&clients, day, Some(INTERVAL)).await?)?;
+    check(
+        &fixture,
+        bare::drain(&clients, day, Some(INTERVAL), bare::UNBOUNDED).await?,
+    )?;
     let of_bare = began.elapsed();
 
     // The sandbox's quota has a second's worth in reserve again by the time the service has started.
@@ -32,9 +35,9 @@ pub async fn run() -> Result<Vec<Row>, Error> {
     let service = Service::start(&fixture, &sandbox.reach, options)?;
     let mut caller = client::connect(&service).await?;
     let began = Instant::now();
-    let events = client::read_all(&mut caller, client::by_role(day), None).await?;
+    let read = client::read_all(&mut caller, client::by_role(day), None).await?;
     let of_service = began.elapsed();
-    check(&fixture, events)?;
+    check(&fixture, read.events)?;
 
     // The first page needs no wait.
     let allowed = INTERVAL * (PAGES - 1);

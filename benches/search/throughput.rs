@@ -22,21 +22,26 @@ pub async fn run(volume: Volume) -> Result<Vec<Row>, Error> {
     let clients = bare::clients(&fixture, &sandbox.reach).await?;
 
     // Once unmeasured: the sandbox writes every page, both sides open their connections.
-    check(&fixture, bare::drain(&clients, day, None).await?)?;
     check(
         &fixture,
-        client::read_all(&mut caller, client::by_role(day), None).await?,
+        bare::drain(&clients, day, None, bare::UNBOUNDED).await?,
+    )?;
+    check(
+        &fixture,
+        client::read_all(&mut caller, client::by_role(day), None)
+            .await?
+            .events,
     )?;
     let (mut of_service, mut of_bare) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let began = Instant::now();
-        let events = bare::drain(&clients, day, None).await?;
+        let events = bare::drain(&clients, day, None, bare::UNBOUNDED).await?;
         of_bare.push(rate(events, began));
         check(&fixture, events)?;
         let began = Instant::now();
-        let events = client::read_all(&mut caller, client::by_role(day), None).await?;
-        of_service.push(rate(events, began));
-        check(&fixture, events)?;
+        let read = client::read_all(&mut caller, client::by_role(day), None).await?;
+        of_service.push(rate(read.events, began));
+        check(&fixture, read.events)?;
     }
     eprintln!("  events/s in each round: service {of_service:.0?}, bare SDK {of_bare:.0?}");
     let (of_service, of_bare) = (median(of_service), median(of_bare));
