@@ -6,6 +6,7 @@
 
 pub mod athena;
 pub mod event_history;
+pub mod logs;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,11 +33,11 @@ pub struct SearchContext {
     pub query: EventQuery,
     /// When the caller's deadline ends the search, in real time.
     pub deadline: Option<std::time::Instant>,
-    /// What its Athena queries may scan.
+    /// What its queries may scan.
     pub scan_budget: ScanBudget,
 }
 
-/// The bytes that a search's Athena queries may scan (`max_scan_bytes`), and those that they have.
+/// The bytes that a search's Athena and Logs Insights queries may scan (`max_scan_bytes`), and those that they have.
 #[derive(Debug, Default)]
 pub struct ScanBudget {
     limit: Option<u64>,
@@ -103,7 +104,7 @@ pub struct PageCost {
     pub events_read: u64,
     /// Records that could not be read as events.
     pub unreadable_records: u64,
-    /// Bytes that Athena reports as scanned for the query so far, not only for this page.
+    /// Bytes that are reported as scanned for the query so far, not only for this page.
     pub bytes_scanned_total: u64,
     /// How much memory the events take, about, in bytes.
     pub memory_bytes: u64,

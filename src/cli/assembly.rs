@@ -13,13 +13,14 @@ use tonic::transport::Channel;
 
 use crate::backend::athena::Athena;
 use crate::backend::event_history::EventHistory;
+use crate::backend::logs::Logs;
 use crate::clock::Clock;
 use crate::config::{Config, Limits};
 use crate::federation::{Federation, HubCredentials};
 use crate::grpc::in_process::{self, InProcessServer};
 use crate::grpc::{Probe, ReadinessPace, Server, ServerError, ServerParts};
 use crate::plan::Reason;
-use crate::plan::facts::{AcceptedGap, ArchiveFacts, Routing};
+use crate::plan::facts::{AcceptedGap, ArchiveFacts, LogGroupFacts, Routing};
 use crate::query::{AccessKeyId, AccountId};
 use crate::search::{Engine, EngineLimits, EngineParts, FactSource};
 
@@ -54,6 +55,7 @@ impl Assembly {
     pub fn new(config: &Config, federation: Federation, clock: Clock) -> Self {
         let federation = Arc::new(federation);
         let athena = Arc::new(Athena::new(config, &federation));
+        let logs = Arc::new(Logs::new(config, clock));
         let stall_timeout = config.limits.scan_stall_timeout;
         let drain = CancellationToken::new();
         let engine = Engine::new(EngineParts {
@@ -69,6 +71,7 @@ impl Assembly {
             },
             facts: Arc::new(AwsFacts {
                 athena: Arc::clone(&athena),
+                logs: Arc::clone(&logs),
                 federation: Arc::clone(&federation),
             }),
             event_history: Arc::new(EventHistory::new(
@@ -76,6 +79,7 @@ impl Assembly {
                 clock,
                 stall_timeout,
             )),
+            logs,
             athena: Arc::clone(&athena) as Arc<_>,
             drain: drain.clone(),
         });
@@ -124,6 +128,7 @@ impl Assembly {
 /// What planning asks AWS.
 struct AwsFacts {
     athena: Arc<Athena>,
+    logs: Arc<Logs>,
     federation: Arc<Federation>,
 }
 
@@ -131,6 +136,10 @@ struct AwsFacts {
 impl FactSource for AwsFacts {
     async fn archives(&self, limit: Duration) -> Vec<Arc<ArchiveFacts>> {
         self.athena.archives(limit).await
+    }
+
+    fn log_groups(&self) -> Vec<Arc<LogGroupFacts>> {
+        self.logs.log_groups()
     }
 
     async fn key_owner(&self, key: &AccessKeyId) -> Result<AccountId, Reason> {
@@ -165,5 +174,6 @@ fn routing(config: &crate::config::Routing) -> Routing {
         archive_delay: signed(config.archive_delay),
         settle_time: signed(config.settle_time),
         first_slice: signed(config.first_slice),
+        insights_min_interval: signed(config.insights_min_interval),
     }
 }

@@ -249,15 +249,17 @@ pub(super) fn check(archives: &[Spanned<Archive>]) -> Result<(), Invalid> {
     Ok(())
 }
 
-fn yes() -> bool {
+pub(super) fn yes() -> bool {
     true
 }
 
-fn management() -> Vec<EventCategory> {
+pub(super) fn management() -> Vec<EventCategory> {
     vec![EventCategory::Management]
 }
 
-fn categories<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<EventCategory>, D::Error> {
+pub(super) fn categories<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<EventCategory>, D::Error> {
     #[derive(Deserialize)]
     #[serde(rename_all = "snake_case")]
     enum Category {

@@ -10,6 +10,7 @@ pub mod archives;
 pub mod event_history;
 pub mod hub;
 pub mod limits;
+pub mod log_groups;
 pub mod routing;
 pub mod telemetry;
 mod value;
@@ -27,6 +28,7 @@ pub use archives::Archive;
 pub use event_history::{EventHistory, LookupRate};
 pub use hub::Hub;
 pub use limits::Limits;
+pub use log_groups::LogGroup;
 pub use routing::Routing;
 pub use telemetry::{LogFormat, Telemetry};
 
@@ -53,6 +55,9 @@ pub struct Config {
     /// The archives, in order of preference.
     #[serde(default)]
     pub archives: Vec<Spanned<Archive>>,
+    /// The log groups, in order of preference, after the archives.
+    #[serde(default)]
+    pub log_groups: Vec<Spanned<LogGroup>>,
     /// What is known to be unreadable, and accepted.
     #[serde(default)]
     pub accepted_gaps: Vec<Spanned<AcceptedGap>>,
@@ -160,8 +165,9 @@ impl Config {
             .accounts
             .check()
             .and_then(|()| archives::check(&config.archives))
+            .and_then(|()| log_groups::check(&config.log_groups))
             .and_then(|()| accepted_gaps::check(&config.accepted_gaps))
-            .and_then(|()| config.check_archive_access())
+            .and_then(|()| config.check_store_access())
             .map_err(|invalid| ConfigError::Invalid {
                 file: file.to_owned(),
                 invalid,
@@ -182,25 +188,47 @@ impl Config {
     /// How the service gets at an archive's Athena: as the archive says, else as into its account.
     #[must_use]
     pub fn archive_access(&self, archive: &Archive) -> Option<Access> {
-        let account = self.accounts.get(archive.account);
+        self.access_in(archive.account, archive.access_keys())
+    }
+
+    /// How the service gets at a log group: as the log group says, else as into its account.
+    #[must_use]
+    pub fn log_group_access(&self, log_group: &LogGroup) -> Option<Access> {
+        self.access_in(log_group.account, log_group.access_keys())
+    }
+
+    fn access_in(&self, account: AccountId, own: AccessKeys<'_>) -> Option<Access> {
+        let of_account = self.accounts.get(account);
         let places = [
-            archive.access_keys(),
-            account
+            own,
+            of_account
                 .map(accounts::Account::access_keys)
                 .unwrap_or_default(),
             self.accounts.defaults.access_keys(),
         ];
-        AccessKeys::resolve(&places, archive.account, self.hub.partition())
+        AccessKeys::resolve(&places, account, self.hub.partition())
     }
 
-    fn check_archive_access(&self) -> Result<(), Invalid> {
+    fn check_store_access(&self) -> Result<(), Invalid> {
+        let no_way = |section: &str, index: usize, line: u64, to: &str| {
+            let why = format!(
+                "no way to {to}: give role_name, role_arn or `credentials: hub`, here or in accounts.defaults"
+            );
+            Err(Invalid::new(format!("{section}[{index}]"), Some(line), why))
+        };
         for (index, entry) in self.archives.iter().enumerate() {
             if self.archive_access(&entry.value).is_none() {
-                return Err(Invalid::new(
-                    format!("archives[{index}]"),
-                    Some(entry.referenced.line()),
-                    "no way to Athena: give role_name, role_arn or `credentials: hub`, here or in accounts.defaults",
-                ));
+                return no_way("archives", index, entry.referenced.line(), "Athena");
+            }
+        }
+        for (index, entry) in self.log_groups.iter().enumerate() {
+            if self.log_group_access(&entry.value).is_none() {
+                return no_way(
+                    "log_groups",
+                    index,
+                    entry.referenced.line(),
+                    "CloudWatch Logs",
+                );
             }
         }
         Ok(())

@@ -10,15 +10,20 @@ use super::value;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Routing {
-    /// How long after an event its archive surely holds it; event history reads the rest.
+    /// How long after an event its archive or log group surely holds it; event history reads the
+    /// rest.
     #[serde(deserialize_with = "archive_delay")]
     pub archive_delay: Duration,
     /// Events younger than this may still arrive: the answer about them is provisional.
     #[serde(deserialize_with = "settle_time")]
     pub settle_time: Duration,
-    /// The length of the newest Athena slice; each older one is twice as long.
+    /// The length of the newest slice of an Athena or Logs Insights query; each older one is twice
+    /// as long.
     #[serde(deserialize_with = "first_slice")]
     pub first_slice: Duration,
+    /// Intervals of a log group that are at least this long are read with Logs Insights.
+    #[serde(deserialize_with = "insights_min_interval")]
+    pub insights_min_interval: Duration,
 }
 
 impl Default for Routing {
@@ -27,6 +32,7 @@ impl Default for Routing {
             archive_delay: Duration::from_hours(1),
             settle_time: Duration::from_mins(30),
             first_slice: Duration::from_hours(24),
+            insights_min_interval: Duration::from_hours(24),
         }
     }
 }
@@ -46,5 +52,12 @@ fn first_slice<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D
     value::duration(
         deserializer,
         Duration::from_hours(1)..=Duration::from_hours(90 * 24),
+    )
+}
+
+fn insights_min_interval<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    value::duration(
+        deserializer,
+        Duration::ZERO..=Duration::from_hours(3_660 * 24),
     )
 }

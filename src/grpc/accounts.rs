@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::convert::{self, Findings, Rejection};
 use super::pb;
-use crate::plan::facts::{AccountFacts, ArchiveFacts};
+use crate::plan::facts::{AccountFacts, ArchiveFacts, Declared, LogGroupFacts};
 use crate::query::{AccountId, EventTime};
 
 const DEFAULT_PAGE_SIZE: usize = 100;
@@ -22,6 +22,8 @@ pub struct Listing<'a> {
     pub accounts: &'a [AccountFacts],
     /// The archives.
     pub archives: &'a [Arc<ArchiveFacts>],
+    /// The log groups.
+    pub log_groups: &'a [Arc<LogGroupFacts>],
     /// Event history holds nothing before this.
     pub horizon: EventTime,
 }
@@ -75,32 +77,43 @@ fn account(facts: &AccountFacts, listing: &Listing<'_>) -> pb::Account {
     let event_history = facts.event_history.then(|| pb::AccountBackend {
         backend: pb::Backend::EventHistory.into(),
         archive: None,
+        log_group: None,
         first_time: Some(convert::event_time(listing.horizon)),
         regions: regions.clone(),
         categories: vec![pb::EventCategory::Management.into()],
     });
-    let holds = |archive: &&Arc<ArchiveFacts>| {
-        let accounts = archive.accounts.as_ref();
+    let holds = |declared: &Declared| {
+        let accounts = declared.accounts.as_ref();
         accounts.is_none_or(|accounts| accounts.contains(&facts.id))
     };
-    let archives = listing.archives.iter().filter(holds).map(archive);
+    let archives = listing.archives.iter().filter(|it| holds(&it.holds));
+    let log_groups = listing.log_groups.iter().filter(|it| holds(&it.holds));
+    let archives = archives.map(|facts| pb::AccountBackend {
+        archive: Some(facts.name.to_string()),
+        ..stored(pb::Backend::Athena, &facts.holds)
+    });
+    let log_groups = log_groups.map(|facts| pb::AccountBackend {
+        log_group: Some(facts.name.to_string()),
+        ..stored(pb::Backend::Logs, &facts.holds)
+    });
     pb::Account {
         account_id: facts.id.to_string(),
         account_name: facts.name.as_deref().map(str::to_owned),
-        backends: event_history.into_iter().chain(archives).collect(),
+        backends: (event_history.into_iter().chain(archives).chain(log_groups)).collect(),
         regions,
     }
 }
 
-fn archive(facts: &Arc<ArchiveFacts>) -> pb::AccountBackend {
+fn stored(backend: pb::Backend, holds: &Declared) -> pb::AccountBackend {
     pb::AccountBackend {
-        backend: pb::Backend::Athena.into(),
-        archive: Some(facts.name.to_string()),
-        first_time: Some(convert::event_time(facts.first_time)),
-        regions: (facts.regions.iter().flatten())
+        backend: backend.into(),
+        archive: None,
+        log_group: None,
+        first_time: Some(convert::event_time(holds.first_time)),
+        regions: (holds.regions.iter().flatten())
             .map(ToString::to_string)
             .collect(),
-        categories: (facts.categories.iter())
+        categories: (holds.categories.iter())
             .map(|&category| convert::category(category).into())
             .collect(),
     }

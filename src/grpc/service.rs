@@ -76,6 +76,7 @@ impl IdentityTrailService for IdentityTrail {
         let listing = Listing {
             accounts: self.engine.accounts(),
             archives: &self.engine.archives().await,
+            log_groups: &self.engine.log_groups(),
             horizon: now.plus(-HORIZON_SECONDS),
         };
         Ok(Response::new(accounts::page(request.get_ref(), &listing)?))

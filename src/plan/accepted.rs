@@ -41,7 +41,10 @@ impl<'a> Accepted<'a> {
         reason: &Reason,
     ) -> Option<Reason> {
         let held_by_nobody = match reason.code {
-            ReasonCode::BeyondHorizon | ReasonCode::NoBackend | ReasonCode::NotInArchive => true,
+            ReasonCode::BeyondHorizon
+            | ReasonCode::NoBackend
+            | ReasonCode::NotInArchive
+            | ReasonCode::NotInLogGroup => true,
             // Event history is not asked here, whatever the request says of it.
             ReasonCode::BackendExcluded => backend == Some(BackendKind::EventHistory),
             _ => false,

@@ -159,6 +159,7 @@ mod tests {
             scan: None,
             backend: None,
             archive: None,
+            log_group: None,
             accounts: vec!["111122223333".parse().unwrap()],
             regions: vec![],
             events: EventPart::default(),

@@ -15,6 +15,8 @@ pub struct Facts {
     pub accounts: Vec<AccountFacts>,
     /// The archives, in the order of the configuration: the first that covers something serves it.
     pub archives: Vec<Arc<ArchiveFacts>>,
+    /// The log groups, in the order of the configuration: they stand in where no archive does.
+    pub log_groups: Vec<Arc<LogGroupFacts>>,
     /// What the configuration accepts as unreadable, whether or not that still holds.
     pub accepted_gaps: Arc<[AcceptedGap]>,
     /// How routing is tuned.
@@ -47,16 +49,14 @@ pub struct AcceptedGap {
     pub until: Date,
 }
 
-/// One archive: what it declares to hold, and what its table can show.
+/// What an archive or a log group declares to hold: it is believed so far and no further.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ArchiveFacts {
-    /// Its name in the configuration.
-    pub name: Arc<str>,
+pub struct Declared {
     /// The accounts it holds; `None` is every account of the federation.
     pub accounts: Option<BTreeSet<AccountId>>,
     /// The Regions it holds; `None` is every Region.
     pub regions: Option<BTreeSet<Region>>,
-    /// The first instant that it holds (the start of its first day).
+    /// The first instant that it holds: the start of its first day, or what its retention leaves.
     pub first_time: EventTime,
     /// Whether it holds events with `readOnly` true.
     pub reads: bool,
@@ -66,8 +66,40 @@ pub struct ArchiveFacts {
     pub excluded_event_sources: BTreeSet<String>,
     /// The categories that it holds.
     pub categories: BTreeSet<EventCategory>,
+}
+
+/// One archive: what it declares to hold, and what its table can show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArchiveFacts {
+    /// Its name in the configuration.
+    pub name: Arc<str>,
+    /// What it declares to hold.
+    pub holds: Declared,
     /// The table, or why it could not be described: then nothing of it can be planned.
     pub table: Result<Arc<TableFacts>, crate::plan::Reason>,
+}
+
+/// One CloudWatch Logs log group: what it declares to hold, and how it is to be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogGroupFacts {
+    /// Its name in the configuration.
+    pub name: Arc<str>,
+    /// What it declares to hold.
+    pub holds: Declared,
+    /// Which API reads it.
+    pub read_with: ReadLogsWith,
+}
+
+/// Which API reads a log group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub enum ReadLogsWith {
+    /// `FilterLogEvents` for short intervals, Logs Insights for long ones.
+    #[default]
+    Auto,
+    /// `FilterLogEvents`, as far as it can be read newest first.
+    FilterLogEvents,
+    /// Logs Insights.
+    Insights,
 }
 
 /// What is known of an archive's table.
@@ -85,12 +117,15 @@ pub struct TableFacts {
 /// How routing is tuned (section `routing` of the configuration).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Routing {
-    /// How long after an event its archive surely holds it.
+    /// How long after an event its archive or log group surely holds it.
     pub archive_delay: SignedDuration,
     /// Events younger than this may still arrive anywhere.
     pub settle_time: SignedDuration,
-    /// The length of the newest Athena slice; each older one is twice as long.
+    /// The length of the newest slice of an Athena or Logs Insights query; each older one is twice as
+    /// long.
     pub first_slice: SignedDuration,
+    /// Intervals of a log group that are at least this long are read with Logs Insights.
+    pub insights_min_interval: SignedDuration,
 }
 
 impl Default for Routing {
@@ -99,6 +134,7 @@ impl Default for Routing {
             archive_delay: SignedDuration::from_hours(1),
             settle_time: SignedDuration::from_mins(30),
             first_slice: SignedDuration::from_hours(24),
+            insights_min_interval: SignedDuration::from_hours(24),
         }
     }
 }

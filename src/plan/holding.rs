@@ -1,13 +1,15 @@
-//! How much of a question an archive holds: it is believed as far as it declares, no further.
+//! How much of a question an archive or a log group holds: it is believed as far as it declares, no
+//! further.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 
-use super::facts::{ArchiveFacts, TableFacts};
+use super::facts::{ArchiveFacts, Declared, LogGroupFacts, TableFacts};
 use super::outcome::{Reason, ReasonCode};
 use super::scan::EventPart;
 use crate::query::identity::ArnPrincipal;
-use crate::query::{EventCategory, EventQuery, Identity};
+use crate::query::{BackendKind, EventCategory, EventQuery, Identity};
 
 /// Without these columns no row is an event with a place in the answer.
 const PLACE: [&str; 5] = [
@@ -18,8 +20,50 @@ const PLACE: [&str; 5] = [
     "awsregion",
 ];
 
-/// What an archive holds of the events of one category that a question is about, from its first
-/// day on.
+/// Where events are kept longer than in event history.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Store<'a> {
+    Archive(&'a Arc<ArchiveFacts>),
+    LogGroup(&'a Arc<LogGroupFacts>),
+}
+
+impl Store<'_> {
+    /// What it declares to hold.
+    pub(super) fn holds(&self) -> &Declared {
+        match self {
+            Self::Archive(archive) => &archive.holds,
+            Self::LogGroup(log_group) => &log_group.holds,
+        }
+    }
+
+    pub(super) fn backend(&self) -> BackendKind {
+        match self {
+            Self::Archive(_) => BackendKind::Athena,
+            Self::LogGroup(_) => BackendKind::Logs,
+        }
+    }
+
+    /// It does not hold this, as far as it declares: `what` goes on after its name.
+    pub(super) fn lacks(&self, what: impl fmt::Display) -> Reason {
+        let code = match self {
+            Self::Archive(_) => ReasonCode::NotInArchive,
+            Self::LogGroup(_) => ReasonCode::NotInLogGroup,
+        };
+        Reason::new(code, format!("{self} {what}"))
+    }
+}
+
+impl fmt::Display for Store<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Archive(archive) => write!(f, "archive {}", archive.name),
+            Self::LogGroup(log_group) => write!(f, "log group {}", log_group.name),
+        }
+    }
+}
+
+/// What a store holds of the events of one category that a question is about, from its first time
+/// on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Holding {
     /// All of them.
@@ -28,42 +72,44 @@ pub(super) enum Holding {
     AllBut(Vec<(EventPart, Reason)>),
     /// None, for this reason.
     Nothing(Reason),
-    /// The archive does not declare this category at all.
+    /// The store does not declare this category at all.
     OtherCategories,
 }
 
 impl Holding {
-    pub(super) fn of(archive: &ArchiveFacts, query: &EventQuery, category: EventCategory) -> Self {
-        if !archive.categories.contains(&category) {
+    pub(super) fn of(store: Store<'_>, query: &EventQuery, category: EventCategory) -> Self {
+        let holds = store.holds();
+        if !holds.categories.contains(&category) {
             return Self::OtherCategories;
         }
-        let table = match &archive.table {
-            Ok(table) => table,
-            Err(reason) => return Self::Nothing(reason.clone()),
-        };
-        if let Some(reason) = lacking_columns(archive, table, &query.identities) {
-            return Self::Nothing(reason);
+        if let Store::Archive(archive) = store {
+            let table = match &archive.table {
+                Ok(table) => table,
+                Err(reason) => return Self::Nothing(reason.clone()),
+            };
+            if let Some(reason) = lacking_columns(archive, table, &query.identities) {
+                return Self::Nothing(reason);
+            }
         }
         let asked: BTreeSet<String> = query.filter.event_sources.iter().cloned().collect();
-        let mut excluded = archive.excluded_event_sources.clone();
+        let mut excluded = holds.excluded_event_sources.clone();
         if !asked.is_empty() {
             excluded.retain(|service| asked.contains(service));
         }
         let nothing_left = !asked.is_empty() && excluded == asked;
-        let not_held = |what: String| {
-            let message = format!("archive {} {what}", archive.name);
-            Reason::new(ReasonCode::NotInArchive, message)
-        };
         let leaves_out = |services: &BTreeSet<String>| {
             let names: Vec<&str> = services.iter().map(String::as_str).collect();
-            not_held(format!("leaves out the events of {}", names.join(", ")))
+            store.lacks(format_args!(
+                "leaves out the events of {}",
+                names.join(", ")
+            ))
         };
-        let kind = match (archive.reads, archive.writes) {
+        let kind = match (holds.reads, holds.writes) {
             (true, true) => None,
             (false, true) => Some((true, "holds no read-only events")),
             (true, false) => Some((false, "holds read-only events only")),
             (false, false) => {
-                return Self::Nothing(not_held("declares neither reads nor writes".into()));
+                return Self::Nothing(store.lacks("declares neither reads nor writes"));
             }
         };
         if nothing_left {
@@ -76,7 +122,7 @@ impl Holding {
         };
         let mut missing = Vec::new();
         if let Some((read_only, why)) = kind {
-            missing.push((part(Some(read_only), None), not_held(why.into())));
+            missing.push((part(Some(read_only), None), store.lacks(why)));
         }
         if !excluded.is_empty() {
             let reason = leaves_out(&excluded);
@@ -126,7 +172,7 @@ fn lacking_columns(
 /// `managementevent` a record counts as a management event.
 fn tells_categories(archive: &ArchiveFacts, table: &TableFacts) -> bool {
     let may_hold = |categories: &[EventCategory]| {
-        (archive.categories.iter()).all(|category| categories.contains(category))
+        (archive.holds.categories.iter()).all(|category| categories.contains(category))
     };
     table.columns.contains("eventcategory")
         || may_hold(&[EventCategory::Management])

@@ -17,7 +17,7 @@ pub use facts::Facts;
 pub use lookups::{LookupAttribute, Lookups};
 pub use outcome::{OutcomeState, Reason, ReasonCode, ScanOutcome, Unverified};
 pub use planner::plan;
-pub use scan::{EventPart, Gap, QueryPlan, Scan, ScanId, ScanTarget};
+pub use scan::{EventPart, Gap, LogsMethod, QueryPlan, Scan, ScanId, ScanTarget};
 
 #[cfg(test)]
 mod tests;

@@ -14,6 +14,8 @@ pub struct ScanOutcome {
     pub backend: Option<BackendKind>,
     /// The archive, for Athena.
     pub archive: Option<Arc<str>>,
+    /// The log group, for CloudWatch Logs.
+    pub log_group: Option<Arc<str>>,
     /// The accounts that it was about.
     pub accounts: Vec<AccountId>,
     /// The Regions that it was about; empty is every Region.
@@ -53,6 +55,7 @@ impl From<Gap> for ScanOutcome {
             scan: None,
             backend: gap.backend,
             archive: None,
+            log_group: None,
             accounts: vec![gap.account],
             regions: gap.regions,
             events: gap.events,
@@ -99,7 +102,7 @@ pub struct ScanCounts {
     pub unreadable_records: u64,
     /// Events that came out of order beyond their second.
     pub late_events: u64,
-    /// Bytes that Athena scanned.
+    /// Bytes that Athena and Logs Insights scanned.
     pub bytes_scanned: u64,
 }
 
@@ -150,9 +153,9 @@ pub enum ReasonCode {
     AwsError,
     /// The connection failed.
     Unreachable,
-    /// The Athena query failed or was cancelled by someone else.
+    /// The Athena or Logs Insights query failed or was cancelled by someone else.
     QueryFailed,
-    /// Older than event history reaches, and no archive covers it.
+    /// Older than event history reaches, and no archive or log group covers it.
     BeyondHorizon,
     /// No configured backend holds this.
     NoBackend,
@@ -160,6 +163,8 @@ pub enum ReasonCode {
     BackendExcluded,
     /// The archive does not hold this: its first day, kind of event or AWS service.
     NotInArchive,
+    /// The log group does not hold this: its retention, kind of event or AWS service.
+    NotInLogGroup,
     /// The archive's table could not be described or lacks a column that is needed.
     ArchiveUnusable,
     /// The horizon passed while the scan was waiting: no longer in event history.

@@ -1,26 +1,30 @@
 //! From a question to scans and gaps.
 //!
 //! [`super::routing`] says who serves each second; here seconds become scans: one of event history
-//! for each account, Region and interval, and one of an archive for *all* accounts that it serves
-//! in an interval, cut into slices that double in length towards the past.
+//! for each account, Region and interval, and one of an archive or a log group for *all* accounts
+//! that it serves in an interval. What AWS runs a query for is cut into slices that double in length
+//! towards the past.
 //!
 //! | asked | planned |
 //! |---|---|
 //! | `account_ids` empty | every account of the facts |
-//! | `regions` empty | the Regions configured for each account; an archive is asked for exactly these too, so that both sides of the horizon answer the same question |
-//! | accounts with different Regions | one query on the archive for each set of Regions: a scan's accounts and Regions are all combined |
+//! | `regions` empty | the Regions configured for each account; archives and log groups are asked for exactly these too, so that both sides of the horizon answer the same question |
+//! | accounts with different Regions | one scan of the archive or log group for each set of Regions: a scan's accounts and Regions are all combined |
 //! | `resume` with a position | only what lies at or before the position's second, under the first stream's horizon: the rest was answered by that stream, whose summary reports it |
+//! | a log group | Logs Insights for an interval of at least `insights_min_interval`, else `FilterLogEvents`, unless the log group says which; never `FilterLogEvents` for what was logged before 2024, which it does not read newest first |
 //! | `categories` that different backends serve | scans of the same seconds that own different categories |
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::accepted::expired;
-use super::facts::{AccountFacts, Facts};
+use super::facts::{AccountFacts, Facts, ReadLogsWith, Routing};
+use super::holding::Store;
 use super::outcome::{Reason, ReasonCode};
 use super::routing::{Owner, Piece, Router};
-use super::scan::{EventPart, Gap, QueryPlan, Scan, ScanId, ScanTarget};
+use super::scan::{EventPart, Gap, LogsMethod, QueryPlan, Scan, ScanId, ScanTarget};
 use super::slices::slices;
 use crate::query::{
     AccountId, BackendKind, EventCategory, EventQuery, EventTime, Region, TimeRange,
@@ -56,7 +60,7 @@ pub fn plan(query: &EventQuery, facts: &Facts, now: Timestamp) -> QueryPlan {
     }
     let mut settled_until = EventTime::floor(now).plus(-facts.routing.settle_time.as_secs());
     if parts
-        .archived
+        .stored
         .iter()
         .any(|piece| piece.range.end() > router.delivered_until)
     {
@@ -93,20 +97,20 @@ fn places<'a>(
 #[derive(Default)]
 struct Parts {
     histories: Vec<(AccountId, Region, TimeRange)>,
-    archived: Vec<Archived>,
+    stored: Vec<Stored>,
     gaps: Vec<Gap>,
 }
 
-/// Seconds of one account, Region and category that an archive serves.
-struct Archived {
-    archive: usize,
+/// Seconds of one account, Region and category that a store serves.
+struct Stored {
+    store: usize,
     range: TimeRange,
     account: AccountId,
     region: Region,
     category: EventCategory,
 }
 
-/// What one query can read together: these Regions of all its accounts, these categories.
+/// What one scan can read together: these Regions of all its accounts, these categories.
 type Together = (BTreeSet<Region>, BTreeSet<EventCategory>);
 
 impl Parts {
@@ -136,8 +140,8 @@ impl Parts {
         } = piece;
         match owner {
             Owner::EventHistory => self.histories.push((account, region.clone(), range)),
-            Owner::Archive(archive) => self.archived.push(Archived {
-                archive,
+            Owner::Store(store) => self.stored.push(Stored {
+                store,
                 range,
                 account,
                 region: region.clone(),
@@ -174,17 +178,13 @@ impl Parts {
                 categories: BTreeSet::from([EventCategory::Management]),
             })
             .collect();
-        for (archive, facts_of) in facts.archives.iter().enumerate() {
-            for (range, (regions, categories), accounts) in self.queries(archive) {
-                for slice in slices(range, facts.routing.first_slice) {
+        for (number, store) in router.stores.iter().enumerate() {
+            for (range, (regions, categories), accounts) in self.together(number) {
+                for (range, target) in targets(*store, range, &accounts, &regions, &facts.routing) {
                     scans.push(Scan {
                         id: ScanId(0),
-                        target: ScanTarget::Athena {
-                            archive: facts_of.clone(),
-                            accounts: accounts.clone(),
-                            regions: Some(regions.clone()),
-                        },
-                        range: slice,
+                        target,
+                        range,
                         categories: categories.clone(),
                     });
                 }
@@ -198,15 +198,10 @@ impl Parts {
         scans
     }
 
-    /// What one archive is asked for, in as few queries as there are sets of Regions and
-    /// categories: each time is cut where any account's needs change, and joined again where
-    /// nothing did.
-    fn queries(&self, archive: usize) -> Vec<(TimeRange, Together, BTreeSet<AccountId>)> {
-        let pieces: Vec<&Archived> = self
-            .archived
-            .iter()
-            .filter(|p| p.archive == archive)
-            .collect();
+    /// What one store is asked for, in as few scans as there are sets of Regions and categories:
+    /// each time is cut where any account's needs change, and joined again where nothing did.
+    fn together(&self, store: usize) -> Vec<(TimeRange, Together, BTreeSet<AccountId>)> {
+        let pieces: Vec<&Stored> = self.stored.iter().filter(|p| p.store == store).collect();
         let cuts: BTreeSet<EventTime> = pieces
             .iter()
             .flat_map(|piece| [piece.range.start(), piece.range.end()])
@@ -284,9 +279,55 @@ impl Parts {
     }
 }
 
+/// The scans that read an interval of a store: slices where each is a query of its own.
+fn targets(
+    store: Store<'_>,
+    range: TimeRange,
+    accounts: &BTreeSet<AccountId>,
+    regions: &BTreeSet<Region>,
+    routing: &Routing,
+) -> Vec<(TimeRange, ScanTarget)> {
+    let log_group = match store {
+        Store::Archive(archive) => {
+            let target = ScanTarget::Athena {
+                archive: Arc::clone(archive),
+                accounts: accounts.clone(),
+                regions: Some(regions.clone()),
+            };
+            let slices = slices(range, routing.first_slice).into_iter();
+            return slices.map(|slice| (slice, target.clone())).collect();
+        }
+        Store::LogGroup(log_group) => log_group,
+    };
+    let target = |method| ScanTarget::Logs {
+        log_group: Arc::clone(log_group),
+        method,
+        accounts: accounts.clone(),
+        regions: regions.clone(),
+    };
+    let filtered = match log_group.read_with {
+        ReadLogsWith::Insights => None,
+        ReadLogsWith::Auto if range.duration() >= routing.insights_min_interval => None,
+        ReadLogsWith::Auto | ReadLogsWith::FilterLogEvents => range.from(filterable_from()),
+    };
+    let queried = filtered.map_or(Some(range), |filtered| range.before(filtered.start()));
+    let slices = queried.map(|range| slices(range, routing.first_slice));
+    let queries = slices.into_iter().flatten();
+    filtered
+        .map(|range| (range, target(LogsMethod::FilterLogEvents)))
+        .into_iter()
+        .chain(queries.map(|slice| (slice, target(LogsMethod::Insights))))
+        .collect()
+}
+
+/// `FilterLogEvents` reads newest first (`startFromHead` false) only from the beginning of 2024 on.
+fn filterable_from() -> EventTime {
+    EventTime::floor(Timestamp::constant(1_704_067_200, 0))
+}
+
 /// Accounts that need the same Regions and categories, together.
 fn combine<'a>(
-    pieces: impl Iterator<Item = &'a Archived>,
+    pieces: impl Iterator<Item = &'a Stored>,
 ) -> BTreeMap<Together, BTreeSet<AccountId>> {
     let mut categories = BTreeMap::<(AccountId, &Region), BTreeSet<EventCategory>>::new();
     for piece in pieces {

@@ -1,22 +1,23 @@
 //! Who serves a second: the routing table.
 //!
-//! For one account, Region and category, in this order:
+//! A *store* keeps events longer than event history: an archive, or a log group. For one account,
+//! Region and category, in this order:
 //!
 //! | second | category | goes to |
 //! |---|---|---|
-//! | at or after the horizon | Management | event history, unless the archive goes first |
-//! | up to an hour inside the horizon | Management | the archive, if it holds all of both sides of the horizon |
-//! | before `now − archive_delay` | Management | the archive, if it holds all of it, where event history would read everybody's events (no attribute names the identity) or where the archive reads another category of these seconds anyway |
-//! | before the horizon, or where event history is off or excluded | Management | an archive |
-//! | any | Data, NetworkActivity, Insight | an archive: event history has none of them |
+//! | at or after the horizon | Management | event history, unless a store goes first |
+//! | up to an hour inside the horizon | Management | the store, if it holds all of both sides of the horizon |
+//! | before `now − archive_delay` | Management | the store, if it holds all of it, where event history would read everybody's events (no attribute names the identity) or where a store reads another category of these seconds anyway |
+//! | before the horizon, or where event history is off or excluded | Management | a store |
+//! | any | Data, NetworkActivity, Insight | a store: event history has none of them |
 //! | whatever is left | any | a gap with a reason |
 //!
 //! Event history is not asked where the configuration accepts a gap: see [`super::accepted`].
 //!
-//! Of several archives the first, as configured, that holds everything asked serves; else the
-//! first that holds some, and what it does not hold is a gap beside its scan. Every decision is
-//! made for a single second, so each second has exactly one owner; [`Router::route`] only puts
-//! seconds with the same owner together.
+//! Of several stores the first that holds everything asked serves, else the first that holds some,
+//! and what it does not hold is a gap beside its scan. All archives come before all log groups, each
+//! kind as configured. Every decision is made for a single second, so each second has exactly one
+//! owner; [`Router::route`] only puts seconds with the same owner together.
 
 use std::collections::BTreeSet;
 
@@ -24,7 +25,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::accepted::Accepted;
 use super::facts::{AccountFacts, Facts};
-use super::holding::Holding;
+use super::holding::{Holding, Store};
 use super::narrowing::Narrowing;
 use super::outcome::{Reason, ReasonCode};
 use super::scan::EventPart;
@@ -48,8 +49,8 @@ pub(super) struct Piece {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Owner {
     EventHistory,
-    /// The archive of this number in the facts.
-    Archive(usize),
+    /// The store of this number in [`Router::stores`].
+    Store(usize),
     /// Nobody.
     Gap {
         events: EventPart,
@@ -61,18 +62,19 @@ pub(super) enum Owner {
 /// Routes the seconds of a question.
 pub(super) struct Router<'a> {
     query: &'a EventQuery,
-    facts: &'a Facts,
     pub(super) range: TimeRange,
     pub(super) horizon: EventTime,
     /// How far event history really reaches by now: a resumed search keeps the first stream's
     /// horizon, which may be hours older.
     reach: EventTime,
-    /// Archives surely hold what is older than this.
+    /// Stores surely hold what is older than this.
     pub(super) delivered_until: EventTime,
     pub(super) narrowing: Narrowing,
     accepted: Accepted<'a>,
+    /// In order of preference.
+    pub(super) stores: Vec<Store<'a>>,
     categories: BTreeSet<EventCategory>,
-    /// What each archive holds of each category asked for, in the order of the facts.
+    /// What each store holds of each category asked for, in their order.
     holdings: Vec<(EventCategory, Vec<Holding>)>,
 }
 
@@ -93,9 +95,13 @@ impl<'a> Router<'a> {
         let ago = |now: EventTime, duration: SignedDuration| now.plus(-duration.as_secs());
         let categories: BTreeSet<EventCategory> =
             query.filter.categories().iter().copied().collect();
+        let archives = facts.archives.iter().map(Store::Archive);
+        let log_groups = facts.log_groups.iter().map(Store::LogGroup);
+        let stores: Vec<Store<'_>> = archives.chain(log_groups).collect();
         let holdings = categories.iter().map(|category| {
-            let archives = facts.archives.iter();
-            let holdings = archives.map(|archive| Holding::of(archive, query, *category));
+            let holdings = stores
+                .iter()
+                .map(|store| Holding::of(*store, query, *category));
             (*category, holdings.collect())
         });
         let reach = ago(EventTime::ceil(now), EVENT_HISTORY_REACH);
@@ -108,14 +114,14 @@ impl<'a> Router<'a> {
             narrowing: Narrowing::of(query),
             accepted: Accepted::at(&facts.accepted_gaps, now),
             holdings: holdings.collect(),
+            stores,
             categories,
             query,
-            facts,
         }
     }
 
-    /// Every second of every category of one account and Region, each with its owner. Where an
-    /// archive holds a part only, there are gaps for the rest beside its pieces.
+    /// Every second of every category of one account and Region, each with its owner. Where a
+    /// store holds a part only, there are gaps for the rest beside its pieces.
     pub(super) fn route(&self, account: &AccountFacts, region: &Region) -> Vec<Piece> {
         let cell = Cell { account, region };
         let mut pieces: Vec<Piece> = Vec::new();
@@ -151,7 +157,7 @@ impl<'a> Router<'a> {
 
     /// The interval, cut wherever an owner can change.
     fn cuts(&self) -> Vec<TimeRange> {
-        let first_times = self.facts.archives.iter().map(|archive| archive.first_time);
+        let first_times = self.stores.iter().map(|store| store.holds().first_time);
         let mut cuts: Vec<EventTime> = first_times
             .chain([
                 self.range.start(),
@@ -180,22 +186,24 @@ impl<'a> Router<'a> {
                 .covering(cell.account.id, cell.region)
                 .is_none()
             && self.query.allows(BackendKind::EventHistory);
-        if in_history && !self.archive_goes_first(cell, at) {
+        if in_history && !self.store_goes_first(cell, at) {
             return Owner::EventHistory;
         }
-        self.archive_owner(cell, category, at)
+        self.store_owner(cell, category, at)
     }
 
-    /// Whether an archive serves a management second that event history could serve as well: only
-    /// where the archive surely holds all of it.
-    fn archive_goes_first(&self, cell: Cell<'_>, at: EventTime) -> bool {
-        if at >= self.delivered_until || !self.query.allows(BackendKind::Athena) {
+    /// Whether a store serves a management second that event history could serve as well: only
+    /// where the store surely holds all of it.
+    fn store_goes_first(&self, cell: Cell<'_>, at: EventTime) -> bool {
+        if at >= self.delivered_until {
             return false;
         }
         let whole = |before: EventTime| {
             self.candidates(cell, EventCategory::Management)
-                .any(|(archive, holding)| {
-                    *holding == Holding::Whole && self.facts.archives[archive].first_time < before
+                .any(|(store, holding)| {
+                    *holding == Holding::Whole
+                        && self.allows(store)
+                        && self.stores[store].holds().first_time < before
                 })
         };
         let at_the_seam = at < self.reach.plus(SEAM_SECONDS) && whole(self.horizon);
@@ -203,14 +211,18 @@ impl<'a> Router<'a> {
         at_the_seam || (saves_reading && whole(at.plus(1)))
     }
 
-    /// Whether an archive reads another category of this second anyway.
+    /// Whether a store reads another category of this second anyway.
     fn reads_other_category(&self, cell: Cell<'_>, at: EventTime) -> bool {
         (self.categories.iter())
             .filter(|category| **category != EventCategory::Management)
-            .any(|category| matches!(self.archive_owner(cell, *category, at), Owner::Archive(_)))
+            .any(|category| matches!(self.store_owner(cell, *category, at), Owner::Store(_)))
     }
 
-    /// The archives that declare the account, the Region and the category, in their order.
+    fn allows(&self, store: usize) -> bool {
+        self.query.allows(self.stores[store].backend())
+    }
+
+    /// The stores that declare the account, the Region and the category, in their order.
     fn candidates(
         &self,
         cell: Cell<'_>,
@@ -219,48 +231,51 @@ impl<'a> Router<'a> {
         let holdings = self.holdings.iter().find(|(of, _)| *of == category);
         (holdings.into_iter().flat_map(|(_, holdings)| holdings))
             .enumerate()
-            .filter(move |(archive, holding)| {
+            .filter(move |(store, holding)| {
                 **holding != Holding::OtherCategories
-                    && self.declares_account(*archive, cell)
-                    && self.declares_region(*archive, cell)
+                    && self.declares_account(*store, cell)
+                    && self.declares_region(*store, cell)
             })
     }
 
-    fn declares_account(&self, archive: usize, cell: Cell<'_>) -> bool {
-        let accounts = &self.facts.archives[archive].accounts;
+    fn declares_account(&self, store: usize, cell: Cell<'_>) -> bool {
+        let accounts = &self.stores[store].holds().accounts;
         (accounts.as_ref()).is_none_or(|accounts| accounts.contains(&cell.account.id))
     }
 
-    fn declares_region(&self, archive: usize, cell: Cell<'_>) -> bool {
-        let regions = &self.facts.archives[archive].regions;
+    fn declares_region(&self, store: usize, cell: Cell<'_>) -> bool {
+        let regions = &self.stores[store].holds().regions;
         (regions.as_ref()).is_none_or(|regions| regions.contains(cell.region))
     }
 
-    /// The archive that serves `at`, or why none does.
-    fn archive_owner(&self, cell: Cell<'_>, category: EventCategory, at: EventTime) -> Owner {
-        let rank = |holding: &Holding| match holding {
+    /// The store that serves `at`, or why none does.
+    fn store_owner(&self, cell: Cell<'_>, category: EventCategory, at: EventTime) -> Owner {
+        // One that the request leaves out comes last: then that is why.
+        let rank = |store: usize, holding: &Holding| match holding {
+            _ if !self.allows(store) => 3,
             Holding::Whole => 0,
             Holding::AllBut(_) => 1,
             Holding::Nothing(_) | Holding::OtherCategories => 2,
         };
         let best = self
             .candidates(cell, category)
-            .filter(|(archive, _)| self.facts.archives[*archive].first_time <= at)
-            .min_by_key(|(_, holding)| rank(holding));
-        let Some((archive, holding)) = best else {
+            .filter(|(store, _)| self.stores[*store].holds().first_time <= at)
+            .min_by_key(|(store, holding)| rank(*store, holding));
+        let Some((number, holding)) = best else {
             return self.nobody(cell, category, at);
         };
-        if !self.query.allows(BackendKind::Athena) {
-            let name = &self.facts.archives[archive].name;
+        let store = &self.stores[number];
+        if !self.allows(number) {
+            let backend = store.backend().as_str();
             let message = format!(
-                "archive {name} would answer this, but the request's backends leave out Athena"
+                "{store} would answer this, but the request's backends leave out {backend}"
             );
             let reason = Reason::new(ReasonCode::BackendExcluded, message);
-            return gap(category, Some(BackendKind::Athena), reason);
+            return gap(category, Some(store.backend()), reason);
         }
         match holding {
-            Holding::Nothing(reason) => gap(category, Some(BackendKind::Athena), reason.clone()),
-            _ => Owner::Archive(archive),
+            Holding::Nothing(reason) => gap(category, Some(store.backend()), reason.clone()),
+            _ => Owner::Store(number),
         }
     }
 
@@ -273,29 +288,29 @@ impl<'a> Router<'a> {
             let reason = Reason::new(ReasonCode::BackendExcluded, message);
             return gap(category, Some(BackendKind::EventHistory), reason);
         }
-        if let Some(why) = self.why_no_archive(cell, category) {
-            let reason = Reason::new(ReasonCode::NotInArchive, why);
-            return gap(category, Some(BackendKind::Athena), reason);
+        if let Some((backend, reason)) = self.why_no_store(cell, category) {
+            return gap(category, Some(backend), reason);
         }
         let (backend, code, message) = if management && at < self.horizon {
             (
                 BackendKind::EventHistory,
                 ReasonCode::BeyondHorizon,
-                "older than the 90 days of event history, and no archive covers this account: \
-                 configure one"
+                "older than the 90 days of event history, and no archive or log group covers this \
+                 account: configure one"
                     .to_owned(),
             )
         } else if management {
             (
                 BackendKind::EventHistory,
                 ReasonCode::NoBackend,
-                "event history is switched off for this account, and no archive covers it"
+                "event history is switched off for this account, and no archive or log group \
+                 covers it"
                     .to_owned(),
             )
         } else {
             let message = format!(
-                "{} events are in no event history, and no archive covers this account: configure \
-                 one that holds them",
+                "{} events are in no event history, and no archive or log group covers this \
+                 account: configure one that holds them",
                 category.as_str()
             );
             (BackendKind::Athena, ReasonCode::NoBackend, message)
@@ -303,34 +318,29 @@ impl<'a> Router<'a> {
         gap(category, Some(backend), Reason::new(code, message))
     }
 
-    /// What the archives that cover the account lack, if there are any: the time, the category or
+    /// What the stores that cover the account lack, if there are any: the time, the category or
     /// the Region.
-    fn why_no_archive(&self, cell: Cell<'_>, category: EventCategory) -> Option<String> {
+    fn why_no_store(
+        &self,
+        cell: Cell<'_>,
+        category: EventCategory,
+    ) -> Option<(BackendKind, Reason)> {
         let oldest = self
             .candidates(cell, category)
-            .map(|(archive, _)| &self.facts.archives[archive])
-            .min_by_key(|archive| archive.first_time);
-        if let Some(archive) = oldest {
-            return Some(format!(
-                "archive {} begins at {}",
-                archive.name, archive.first_time
-            ));
+            .map(|(store, _)| &self.stores[store])
+            .min_by_key(|store| store.holds().first_time);
+        if let Some(store) = oldest {
+            let begins = store.lacks(format_args!("begins at {}", store.holds().first_time));
+            return Some((store.backend(), begins));
         }
-        let covering =
-            (0..self.facts.archives.len()).find(|at| self.declares_account(*at, cell))?;
-        let archive = &self.facts.archives[covering];
-        Some(if archive.categories.contains(&category) {
-            format!(
-                "archive {} does not hold Region {}",
-                archive.name, cell.region
-            )
+        let covering = (0..self.stores.len()).find(|at| self.declares_account(*at, cell))?;
+        let store = &self.stores[covering];
+        let lacks = if store.holds().categories.contains(&category) {
+            store.lacks(format_args!("does not hold Region {}", cell.region))
         } else {
-            format!(
-                "archive {} holds no {} events",
-                archive.name,
-                category.as_str()
-            )
-        })
+            store.lacks(format_args!("holds no {} events", category.as_str()))
+        };
+        Some((store.backend(), lacks))
     }
 
     /// Puts a gap down to the configuration where that accepts it.
@@ -346,14 +356,13 @@ impl<'a> Router<'a> {
         owner
     }
 
-    /// Gaps for what the archive of `piece` does not hold.
+    /// Gaps for what the store of `piece` does not hold.
     fn not_held(&self, piece: &Piece) -> Vec<Piece> {
-        let Owner::Archive(archive) = piece.owner else {
+        let Owner::Store(store) = piece.owner else {
             return Vec::new();
         };
         let holdings = self.holdings.iter().find(|(of, _)| *of == piece.category);
-        let Some(Holding::AllBut(missing)) = holdings.map(|(_, holdings)| &holdings[archive])
-        else {
+        let Some(Holding::AllBut(missing)) = holdings.map(|(_, holdings)| &holdings[store]) else {
             return Vec::new();
         };
         let gaps = missing.iter().map(|(events, reason)| Piece {
@@ -361,7 +370,7 @@ impl<'a> Router<'a> {
             category: piece.category,
             owner: Owner::Gap {
                 events: events.clone(),
-                backend: Some(BackendKind::Athena),
+                backend: Some(self.stores[store].backend()),
                 reason: reason.clone(),
             },
         });

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::facts::ArchiveFacts;
+use super::facts::{ArchiveFacts, LogGroupFacts};
 use super::lookups::Lookups;
 use super::outcome::Reason;
 use crate::query::{AccountId, BackendKind, EventCategory, EventTime, Region, TimeRange};
@@ -60,6 +60,17 @@ pub enum ScanTarget {
         /// How it is asked.
         lookups: Lookups,
     },
+    /// One log group, with the events of many accounts and Regions.
+    Logs {
+        /// The log group.
+        log_group: Arc<LogGroupFacts>,
+        /// The API that reads it.
+        method: LogsMethod,
+        /// The accounts.
+        accounts: BTreeSet<AccountId>,
+        /// The Regions, by `awsRegion`.
+        regions: BTreeSet<Region>,
+    },
     /// One query on an archive, over many accounts and Regions.
     Athena {
         /// The archive.
@@ -69,6 +80,15 @@ pub enum ScanTarget {
         /// The Regions, by `awsRegion`; `None` is every Region, named in the configuration or not.
         regions: Option<BTreeSet<Region>>,
     },
+}
+
+/// Which API of CloudWatch Logs reads a scan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum LogsMethod {
+    /// `FilterLogEvents`: pages, one pattern.
+    FilterLogEvents,
+    /// Logs Insights: queries that AWS runs.
+    Insights,
 }
 
 /// What no scan reads.
@@ -99,6 +119,17 @@ pub struct EventPart {
     pub event_sources: Option<BTreeSet<String>>,
 }
 
+impl LogsMethod {
+    /// AWS's name for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::FilterLogEvents => "FilterLogEvents",
+            Self::Insights => "Logs Insights",
+        }
+    }
+}
+
 impl EventPart {
     /// All events of these categories.
     #[must_use]
@@ -117,7 +148,18 @@ impl ScanTarget {
     pub fn backend(&self) -> BackendKind {
         match self {
             Self::EventHistory { .. } => BackendKind::EventHistory,
+            Self::Logs { .. } => BackendKind::Logs,
             Self::Athena { .. } => BackendKind::Athena,
+        }
+    }
+
+    /// Whether AWS runs a query for it, which costs by the byte and has a life of its own.
+    #[must_use]
+    pub fn runs_query(&self) -> bool {
+        match self {
+            Self::EventHistory { .. } => false,
+            Self::Logs { method, .. } => *method == LogsMethod::Insights,
+            Self::Athena { .. } => true,
         }
     }
 }

@@ -179,16 +179,18 @@ pub struct IssuedSession {
 pub struct Provenance {
     /// Which kind of backend.
     pub backend: BackendKind,
-    /// The account read (for an archive: whose record it is).
+    /// The account read (for an archive or a log group: whose record it is).
     pub account_id: AccountId,
     /// That account's name in the federation.
     pub account_name: Option<Arc<str>>,
-    /// The Region read (for an archive: the record's own).
+    /// The Region read (for an archive or a log group: the record's own).
     pub region: Option<Region>,
     /// The archive's name.
     pub archive: Option<Arc<str>>,
-    /// The request id of the AWS answer that held the event; for an archive the query's
-    /// execution id.
+    /// The log group's name in the configuration.
+    pub log_group: Option<Arc<str>>,
+    /// The request id of the AWS answer that held the event; for a query (Athena, Logs Insights)
+    /// the query's id.
     pub aws_request_id: Option<Arc<str>>,
     /// The log file's location, where the backend tells it.
     pub log_file: Option<String>,

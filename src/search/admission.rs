@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::plan::{Scan, ScanTarget};
-use crate::query::{AccountId, Event, EventQuery, RecordView};
+use crate::query::{AccountId, Event, EventQuery, RecordView, Region};
 
 /// Checks events against the whole request.
 #[derive(Debug)]
@@ -50,14 +50,14 @@ impl Admission<'_> {
             // A record that one Region's history shows with another awsRegion is kept: the
             // Region read was asked for.
             ScanTarget::EventHistory { .. } => true,
+            ScanTarget::Logs {
+                accounts, regions, ..
+            } => accounts.contains(&event.key.account) && is_of(event, regions),
             ScanTarget::Athena {
                 accounts, regions, ..
             } => {
-                let in_region = regions.as_ref().is_none_or(|regions| {
-                    let region = event.aws_region.as_deref();
-                    region.is_some_and(|name| regions.iter().any(|r| r.as_str() == name))
-                });
-                accounts.contains(&event.key.account) && in_region
+                accounts.contains(&event.key.account)
+                    && regions.as_ref().is_none_or(|regions| is_of(event, regions))
             }
         }
     }
@@ -72,4 +72,10 @@ impl Admission<'_> {
         let position = self.query.resume.as_ref().and_then(|r| r.position.as_ref());
         position.is_some_and(|position| event.key >= *position)
     }
+}
+
+/// Whether the event's own `awsRegion` is one of these.
+fn is_of(event: &Event, regions: &BTreeSet<Region>) -> bool {
+    let region = event.aws_region.as_deref();
+    region.is_some_and(|name| regions.iter().any(|r| r.as_str() == name))
 }

@@ -48,16 +48,29 @@ pub(super) async fn read_key_owners(
 pub(super) fn routes(scans: &[Scan]) -> Vec<Route> {
     let mut routes: BTreeMap<_, Route> = BTreeMap::new();
     for scan in scans {
-        let (archive, accounts, regions, narrowed_by) = match &scan.target {
+        let (archive, log_group, accounts, regions, narrowed_by) = match &scan.target {
             ScanTarget::EventHistory {
                 account,
                 region,
                 lookups,
             } => (
                 None,
+                None,
                 BTreeSet::from([*account]),
                 BTreeSet::from([region.clone()]),
                 lookups.to_string(),
+            ),
+            ScanTarget::Logs {
+                log_group,
+                method,
+                accounts,
+                regions,
+            } => (
+                None,
+                Some(log_group.name.clone()),
+                accounts.clone(),
+                regions.clone(),
+                method.as_str().to_owned(),
             ),
             ScanTarget::Athena {
                 archive,
@@ -65,6 +78,7 @@ pub(super) fn routes(scans: &[Scan]) -> Vec<Route> {
                 regions,
             } => (
                 Some(archive.name.clone()),
+                None,
                 accounts.clone(),
                 regions.clone().unwrap_or_default(),
                 "SQL".to_owned(),
@@ -76,11 +90,13 @@ pub(super) fn routes(scans: &[Scan]) -> Vec<Route> {
             scan.range.start(),
             backend,
             archive.clone(),
+            log_group.clone(),
             narrowed_by.clone(),
         );
         let route = routes.entry(key).or_insert_with(|| Route {
             backend,
             archive,
+            log_group,
             range: scan.range,
             accounts: BTreeSet::new(),
             regions: BTreeSet::new(),

@@ -17,7 +17,7 @@ use super::run::Search;
 use crate::backend::{Backend, ScanBudget, SearchContext};
 use crate::clock::Clock;
 use crate::plan::Reason;
-use crate::plan::facts::{AcceptedGap, AccountFacts, ArchiveFacts, Routing};
+use crate::plan::facts::{AcceptedGap, AccountFacts, ArchiveFacts, LogGroupFacts, Routing};
 use crate::query::{AccessKeyId, AccountId, EventQuery};
 
 /// What planning asks AWS beforehand.
@@ -26,6 +26,9 @@ pub trait FactSource: Send + Sync {
     /// The archives with their tables described; one that cannot be, or not within `limit`, is
     /// there with a reason.
     async fn archives(&self, limit: Duration) -> Vec<Arc<ArchiveFacts>>;
+
+    /// The log groups, as they are declared now.
+    fn log_groups(&self) -> Vec<Arc<LogGroupFacts>>;
 
     /// The account that owns an access key.
     async fn key_owner(&self, key: &AccessKeyId) -> Result<AccountId, Reason>;
@@ -38,8 +41,8 @@ pub struct EngineLimits {
     pub concurrent_searches: usize,
     /// Bytes of events that wait for their turn, for all searches.
     pub page_memory_bytes: u64,
-    /// Athena queries that one search has open at once.
-    pub athena_queries_per_search: usize,
+    /// Athena and Logs Insights queries that one search has open at once.
+    pub queries_per_search: usize,
     /// The longest wait for the facts; what is not known by then is planned as unknown.
     pub facts_timeout: Duration,
     /// Silence after which progress is reported unasked.
@@ -51,7 +54,7 @@ impl Default for EngineLimits {
         Self {
             concurrent_searches: 64,
             page_memory_bytes: 64 * 1024 * 1024,
-            athena_queries_per_search: 4,
+            queries_per_search: 4,
             facts_timeout: Duration::from_secs(10),
             silence: Duration::from_secs(15),
         }
@@ -74,6 +77,8 @@ pub struct EngineParts {
     pub facts: Arc<dyn FactSource>,
     /// Reads event history.
     pub event_history: Arc<dyn Backend>,
+    /// Reads log groups.
+    pub logs: Arc<dyn Backend>,
     /// Reads archives.
     pub athena: Arc<dyn Backend>,
     /// Cancelled when the service shuts down: streams end with a summary and a token.
@@ -146,6 +151,12 @@ impl Engine {
     pub async fn archives(&self) -> Vec<Arc<ArchiveFacts>> {
         let limit = self.shared.parts.limits.facts_timeout;
         self.shared.parts.facts.archives(limit).await
+    }
+
+    /// The log groups, as they are declared now.
+    #[must_use]
+    pub fn log_groups(&self) -> Vec<Arc<LogGroupFacts>> {
+        self.shared.parts.facts.log_groups()
     }
 
     /// Begins a search. Nothing is asked of AWS before the stream is polled.

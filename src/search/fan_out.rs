@@ -15,7 +15,7 @@ use super::admission::Admission;
 use super::merge::{Lane, Merge};
 use crate::backend::{Page, ScanError, ScanReader, SearchContext};
 use crate::plan::{Reason, ReasonCode, Scan};
-use crate::query::{AccountId, BackendKind, Event, EventTime};
+use crate::query::{AccountId, Event, EventTime};
 
 /// What a page is assumed to take before it is known: 50 records of a generous size.
 const ASSUMED_PAGE_BYTES: u64 = 64 * 1024;
@@ -86,10 +86,10 @@ pub struct FanOut {
     page_events: Vec<usize>,
     running: JoinSet<Done>,
     lane_of: HashMap<Id, Lane>,
-    /// Athena queries that are open at once: older slices cost money that a caller who stops early
+    /// Queries that are open at once: older slices cost money that a caller who stops early
     /// need not spend.
-    athena_open: BTreeSet<Lane>,
-    athena_at_once: usize,
+    queries_open: BTreeSet<Lane>,
+    queries_at_once: usize,
     memory: PageMemory,
     context: Arc<SearchContext>,
     accounts: Arc<BTreeSet<AccountId>>,
@@ -107,7 +107,7 @@ impl FanOut {
     pub fn new(
         scans: Vec<Scan>,
         readers: Vec<Box<dyn ScanReader>>,
-        athena_at_once: usize,
+        queries_at_once: usize,
         memory: PageMemory,
         context: Arc<SearchContext>,
         accounts: Arc<BTreeSet<AccountId>>,
@@ -121,8 +121,8 @@ impl FanOut {
             parked: BTreeSet::new(),
             running: JoinSet::new(),
             lane_of: HashMap::new(),
-            athena_open: BTreeSet::new(),
-            athena_at_once: athena_at_once.max(1),
+            queries_open: BTreeSet::new(),
+            queries_at_once: queries_at_once.max(1),
             scans: scans.into_iter().map(Arc::new).collect(),
             memory,
             context,
@@ -142,7 +142,7 @@ impl FanOut {
         let mut passed_over = Vec::new();
         while let Some((bound, lane)) = self.runnable.pop_last() {
             let needed = merge.position() == Some(bound);
-            if self.is_athena(lane) && !self.may_open(lane, needed, merge) {
+            if self.runs_query(lane) && !self.may_open(lane, needed, merge) {
                 passed_over.push((bound, lane));
                 continue;
             }
@@ -167,7 +167,7 @@ impl FanOut {
         Some(match ended {
             Ok(done) => self.end_step(done, merge),
             Err(error) => {
-                self.athena_open.remove(&lane);
+                self.queries_open.remove(&lane);
                 Step {
                     lane,
                     result: Err(defect(&error)),
@@ -186,30 +186,30 @@ impl FanOut {
         }
     }
 
-    /// Ends every Athena scan that has no query running, and says which: the byte budget is spent.
-    pub fn abandon_athena(&mut self) -> Vec<Lane> {
+    /// Ends every scan by query that has none running, and says which: the byte budget is spent.
+    pub fn abandon_queries(&mut self) -> Vec<Lane> {
         let lanes: Vec<Lane> = (0..self.scans.len())
-            .filter(|lane| self.is_athena(*lane) && self.readers[*lane].is_some())
+            .filter(|lane| self.runs_query(*lane) && self.readers[*lane].is_some())
             .collect();
         for lane in &lanes {
             self.readers[*lane] = None;
-            self.athena_open.remove(lane);
+            self.queries_open.remove(lane);
         }
         self.runnable.retain(|(_, lane)| !lanes.contains(lane));
         self.parked.retain(|(_, lane)| !lanes.contains(lane));
         lanes
     }
 
-    fn is_athena(&self, lane: Lane) -> bool {
-        self.scans[lane].target.backend() == BackendKind::Athena
+    fn runs_query(&self, lane: Lane) -> bool {
+        self.scans[lane].target.runs_query()
     }
 
     /// Within the limit; beyond it only where all that is open waits for this lane.
     fn may_open<E>(&self, lane: Lane, needed: bool, merge: &Merge<E>) -> bool {
         let one_is_needed =
-            || (self.athena_open.iter()).any(|open| merge.bound(*open) == merge.position());
-        self.athena_open.contains(&lane)
-            || self.athena_open.len() < self.athena_at_once
+            || (self.queries_open.iter()).any(|open| merge.bound(*open) == merge.position());
+        self.queries_open.contains(&lane)
+            || self.queries_open.len() < self.queries_at_once
             || (needed && !one_is_needed())
     }
 
@@ -217,8 +217,8 @@ impl FanOut {
         let Some(mut reader) = self.readers[lane].take() else {
             return;
         };
-        if self.is_athena(lane) {
-            self.athena_open.insert(lane);
+        if self.runs_query(lane) {
+            self.queries_open.insert(lane);
         }
         let scan = Arc::clone(&self.scans[lane]);
         let context = Arc::clone(&self.context);
@@ -254,7 +254,7 @@ impl FanOut {
         } = done;
         let ended = result.as_ref().map_or(true, |page| page.end);
         if ended {
-            self.athena_open.remove(&lane);
+            self.queries_open.remove(&lane);
         } else {
             self.readers[lane] = Some(reader);
         }

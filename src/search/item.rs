@@ -62,6 +62,8 @@ pub struct Route {
     pub backend: BackendKind,
     /// The archive, for Athena.
     pub archive: Option<Arc<str>>,
+    /// The log group, for CloudWatch Logs.
+    pub log_group: Option<Arc<str>>,
     /// The interval that it serves.
     pub range: TimeRange,
     /// The accounts.
@@ -100,7 +102,7 @@ pub struct Progress {
     pub events_sent: u64,
     /// Events read so far, matching or not.
     pub events_read: u64,
-    /// Bytes that Athena has scanned so far.
+    /// Bytes that Athena and Logs Insights have scanned so far.
     pub bytes_scanned: u64,
     /// Continues the search from here.
     pub resume_token: Arc<str>,
@@ -135,7 +137,7 @@ pub struct Summary {
     pub requests: u64,
     /// Of them, throttled.
     pub throttles: u64,
-    /// Bytes that Athena scanned.
+    /// Bytes that Athena and Logs Insights scanned.
     pub bytes_scanned: u64,
     /// Categories that were not asked for.
     pub categories_not_searched: Vec<EventCategory>,

@@ -120,16 +120,28 @@ impl LaneRecord {
 }
 
 fn blank(scan: &Scan, state: OutcomeState, reason: Option<Reason>) -> ScanOutcome {
-    let (archive, accounts, regions) = match &scan.target {
+    let (archive, log_group, accounts, regions) = match &scan.target {
         ScanTarget::EventHistory {
             account, region, ..
-        } => (None, vec![*account], vec![region.clone()]),
+        } => (None, None, vec![*account], vec![region.clone()]),
+        ScanTarget::Logs {
+            log_group,
+            accounts,
+            regions,
+            ..
+        } => (
+            None,
+            Some(log_group.name.clone()),
+            accounts.iter().copied().collect(),
+            regions.iter().cloned().collect(),
+        ),
         ScanTarget::Athena {
             archive,
             accounts,
             regions,
         } => (
             Some(archive.name.clone()),
+            None,
             accounts.iter().copied().collect(),
             regions.iter().flatten().cloned().collect(),
         ),
@@ -138,6 +150,7 @@ fn blank(scan: &Scan, state: OutcomeState, reason: Option<Reason>) -> ScanOutcom
         scan: Some(scan.id),
         backend: Some(scan.target.backend()),
         archive,
+        log_group,
         accounts,
         regions,
         events: EventPart::whole(scan.categories.iter().copied()),

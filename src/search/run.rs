@@ -112,6 +112,7 @@ impl Search {
         let facts = Facts {
             accounts: self.accounts.clone(),
             archives,
+            log_groups: self.shared.parts.facts.log_groups(),
             accepted_gaps: Arc::clone(&self.shared.parts.accepted_gaps),
             routing: self.shared.parts.routing.clone(),
         };
@@ -145,11 +146,12 @@ impl Search {
         let parts = &self.shared.parts;
         let readers = plan.scans.iter().map(|scan| match scan.target {
             ScanTarget::EventHistory { .. } => parts.event_history.open(scan, &self.context),
+            ScanTarget::Logs { .. } => parts.logs.open(scan, &self.context),
             ScanTarget::Athena { .. } => parts.athena.open(scan, &self.context),
         });
-        let athena_at_once = match self.context.query.max_scan_bytes {
+        let queries_at_once = match self.context.query.max_scan_bytes {
             Some(_) => 1,
-            None => parts.limits.athena_queries_per_search,
+            None => parts.limits.queries_per_search,
         };
         let accounts: BTreeSet<AccountId> = plan.accounts.iter().copied().collect();
         Running {
@@ -157,7 +159,7 @@ impl Search {
             fan_out: FanOut::new(
                 plan.scans.clone(),
                 readers.collect(),
-                athena_at_once,
+                queries_at_once,
                 self.shared.memory.clone(),
                 Arc::clone(&self.context),
                 Arc::new(accounts),

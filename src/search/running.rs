@@ -49,7 +49,7 @@ impl Running {
     /// The byte budget is spent: no further slice is begun.
     fn spend_scan_bytes(&mut self, reason: &Reason) {
         self.scan_bytes_spent = true;
-        for lane in self.fan_out.abandon_athena() {
+        for lane in self.fan_out.abandon_queries() {
             let bound = self
                 .merge
                 .bound(lane)
@@ -178,6 +178,7 @@ pub(super) fn describe(scan: &Scan) -> String {
         ScanTarget::EventHistory {
             account, region, ..
         } => format!("event_history {account} {region}"),
+        ScanTarget::Logs { log_group, .. } => format!("logs {} {}", log_group.name, scan.range),
         ScanTarget::Athena { archive, .. } => format!("athena {} {}", archive.name, scan.range),
     }
 }

@@ -137,6 +137,7 @@ fn rich() -> Event {
             account_name: Some("production".into()),
             region: Some("eu-west-1".parse().unwrap()),
             archive: Some("organization-trail".into()),
+            log_group: None,
             aws_request_id: Some("execution".into()),
             log_file: some("s3://bucket/AWSLogs/1.json.gz"),
         },

@@ -152,9 +152,6 @@ fn of_later_versions() -> Vec<Bad> {
         bad(Code::Unimplemented, "order", |r| {
             r.order = pb::SearchOrder::OldestFirst.into();
         }),
-        bad(Code::Unimplemented, "backends[0]", |r| {
-            r.backends = vec![pb::Backend::Logs.into()];
-        }),
         later_identity(
             "identities[0].permission_set",
             Kind::PermissionSet("Admin".into()),

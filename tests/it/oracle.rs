@@ -62,6 +62,7 @@ pub fn events(files: &[LogFile], shows_category: bool) -> Vec<Event> {
                 account_name: None,
                 region: None,
                 archive: None,
+                log_group: None,
                 aws_request_id: None,
                 log_file: None,
             },

@@ -57,6 +57,7 @@ fn check(text: &str) -> Event {
             account_name: None,
             region: None,
             archive: None,
+            log_group: None,
             aws_request_id: None,
             log_file: None,
         },

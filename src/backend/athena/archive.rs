@@ -16,7 +16,7 @@ use super::call::{self, Tally};
 use super::table::table_facts;
 use crate::config::{self, Access};
 use crate::federation::Federation;
-use crate::plan::facts::{ArchiveFacts, TableFacts};
+use crate::plan::facts::{ArchiveFacts, Declared, TableFacts};
 use crate::plan::{Reason, ReasonCode};
 use crate::query::{AccountId, EventTime};
 
@@ -140,14 +140,16 @@ impl Archive {
             .map_or(i64::MIN, |day| day.timestamp().as_second());
         ArchiveFacts {
             name: Arc::clone(&self.name),
-            accounts: holds.accounts.clone().map(|ids| ids.into_iter().collect()),
-            regions: holds.regions.clone().map(|r| r.into_iter().collect()),
-            first_time: EventTime::from_second(first_second)
-                .unwrap_or_else(|| EventTime::floor(jiff::Timestamp::MIN)),
-            reads: holds.reads,
-            writes: holds.writes,
-            excluded_event_sources: holds.excluded_event_sources.iter().cloned().collect(),
-            categories: holds.categories.iter().copied().collect(),
+            holds: Declared {
+                accounts: holds.accounts.clone().map(|ids| ids.into_iter().collect()),
+                regions: holds.regions.clone().map(|r| r.into_iter().collect()),
+                first_time: EventTime::from_second(first_second)
+                    .unwrap_or_else(|| EventTime::floor(jiff::Timestamp::MIN)),
+                reads: holds.reads,
+                writes: holds.writes,
+                excluded_event_sources: holds.excluded_event_sources.iter().cloned().collect(),
+                categories: holds.categories.iter().copied().collect(),
+            },
             table,
         }
     }

@@ -141,6 +141,7 @@ impl Results {
                     .as_deref()
                     .and_then(|r| r.parse::<Region>().ok()),
                 archive: Some(Arc::clone(&archive.name)),
+                log_group: None,
                 aws_request_id: Some(Arc::clone(&self.query_id)),
                 log_file: rebuilt.log_file,
             },

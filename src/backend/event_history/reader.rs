@@ -144,6 +144,7 @@ impl Reader {
                 account_name: self.account_name.clone(),
                 region: Some(self.lookup.region.clone()),
                 archive: None,
+                log_group: None,
                 aws_request_id: request_id,
                 log_file: None,
             },

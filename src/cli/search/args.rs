@@ -78,7 +78,7 @@ pub struct SearchArgs {
     /// Stop after this many events
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..), help_heading = "Answer")]
     pub max_events: Option<i64>,
-    /// Stop Athena when it has scanned this many bytes
+    /// Stop Athena and Logs Insights when they have scanned this many bytes
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(i64).range(1..), help_heading = "Answer")]
     pub max_scan_bytes: Option<i64>,
     /// Go on where an earlier answer to the same question ended

@@ -45,7 +45,7 @@ pub(super) fn in_words(
         counts.events_matched,
         counts.events_read,
         counts.requests,
-        some(counts.bytes_scanned, "bytes scanned by Athena"),
+        some(counts.bytes_scanned, "bytes scanned by queries"),
         some(counts.throttles, "throttled"),
         some(counts.duplicates_removed, "copies removed"),
     );

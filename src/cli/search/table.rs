@@ -263,7 +263,8 @@ pub(super) fn outcome_in_words(outcome: &ScanOutcome) -> String {
     let place = outcome
         .archive
         .as_ref()
-        .map(|archive| format!(" {archive}"))
+        .or(outcome.log_group.as_ref())
+        .map(|name| format!(" {name}"))
         .unwrap_or_default();
     let regions = match outcome.regions.as_slice() {
         [] => "all Regions".to_owned(),

@@ -190,6 +190,7 @@ fn read_from(provenance: Provenance) -> pb::Provenance {
         account_name,
         region,
         archive,
+        log_group,
         aws_request_id,
         log_file,
     } = provenance;
@@ -199,6 +200,7 @@ fn read_from(provenance: Provenance) -> pb::Provenance {
         account_name: account_name.as_deref().map(str::to_owned),
         region: region.map(|region| region.to_string()),
         archive: archive.as_deref().map(str::to_owned),
+        log_group: log_group.as_deref().map(str::to_owned),
         aws_request_id: aws_request_id.as_deref().map(str::to_owned),
         log_file,
     }

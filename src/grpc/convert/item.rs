@@ -82,6 +82,7 @@ fn route(route: Route) -> pb::PlannedRoute {
     let Route {
         backend: kind,
         archive,
+        log_group,
         range,
         accounts,
         regions,
@@ -92,6 +93,7 @@ fn route(route: Route) -> pb::PlannedRoute {
     pb::PlannedRoute {
         backend: backend(kind).into(),
         archive: archive.as_deref().map(str::to_owned),
+        log_group: log_group.as_deref().map(str::to_owned),
         start_time: Some(start),
         end_time: Some(end),
         account_ids: accounts.iter().map(ToString::to_string).collect(),

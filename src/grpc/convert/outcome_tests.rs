@@ -10,6 +10,7 @@ fn outcome(account: u64, regions: &[&str], state: OutcomeState) -> ScanOutcome {
         scan: None,
         backend: Some(BackendKind::EventHistory),
         archive: None,
+        log_group: None,
         accounts: vec![AccountId::from_u64(account).unwrap()],
         regions: regions.iter().map(|r| r.parse().unwrap()).collect(),
         events: EventPart::whole([crate::query::EventCategory::Management]),

@@ -234,7 +234,9 @@ fn backends(list: &[i32], findings: &mut Findings) -> Vec<BackendKind> {
             Ok(pb::Backend::Athena) => {
                 backends.insert(BackendKind::Athena);
             }
-            Ok(pb::Backend::Logs) => findings.not_served(field, "log groups as a backend"),
+            Ok(pb::Backend::Logs) => {
+                backends.insert(BackendKind::Logs);
+            }
             Ok(pb::Backend::Unspecified) | Err(_) => {
                 findings.invalid(field, format!("{number} is no backend"));
             }

@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::facts::{AccountFacts, ArchiveFacts, Facts, TableFacts};
+use super::facts::{
+    AccountFacts, ArchiveFacts, Declared, Facts, LogGroupFacts, ReadLogsWith, TableFacts,
+};
 use crate::query::{
     AccountId, AskedRange, EventCategory, EventFilter, EventQuery, EventTime, Identity, RecordView,
     Region, SearchOrder, TimeRange,
@@ -86,6 +88,22 @@ fn facts() -> Facts {
 fn archive(name: &str) -> ArchiveFacts {
     ArchiveFacts {
         name: name.into(),
+        holds: all_management_events(),
+        table: Ok(Arc::new(documented_table())),
+    }
+}
+
+/// A log group of all management events since 2020.
+fn log_group(name: &str) -> LogGroupFacts {
+    LogGroupFacts {
+        name: name.into(),
+        holds: all_management_events(),
+        read_with: ReadLogsWith::Auto,
+    }
+}
+
+fn all_management_events() -> Declared {
+    Declared {
         accounts: None,
         regions: None,
         first_time: at("2020-01-01T00:00:00Z"),
@@ -93,8 +111,13 @@ fn archive(name: &str) -> ArchiveFacts {
         writes: true,
         excluded_event_sources: BTreeSet::new(),
         categories: BTreeSet::from([EventCategory::Management]),
-        table: Ok(Arc::new(documented_table())),
     }
+}
+
+/// The same facts with this log group.
+fn with_logs(mut facts: Facts, log_group: LogGroupFacts) -> Facts {
+    facts.log_groups.push(Arc::new(log_group));
+    facts
 }
 
 /// The same facts with this archive.

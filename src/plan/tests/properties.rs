@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::plan::accepted::Accepted;
 use crate::plan::facts::{AcceptedGap, Routing};
-use crate::plan::{QueryPlan, ScanTarget, plan};
+use crate::plan::{QueryPlan, Scan, ScanTarget, plan};
 use crate::query::{BackendKind, EventId, EventKey, ResumePoint};
 
 const REGIONS: [&str; 3] = ["eu-west-1", "us-east-1", "ap-south-1"];
@@ -29,25 +29,18 @@ struct Instant<'a> {
     service: &'a str,
 }
 
-/// Whether the archive declares that it holds such an event.
-fn declares(archive: &ArchiveFacts, it: Instant<'_>) -> bool {
-    archive
-        .accounts
-        .as_ref()
-        .is_none_or(|a| a.contains(&it.account))
-        && archive
-            .regions
-            .as_ref()
-            .is_none_or(|r| r.contains(it.region))
-        && archive.first_time <= it.time
-        && archive.categories.contains(&it.category)
+/// Whether an archive or a log group declares that it holds such an event.
+fn declares(holds: &Declared, it: Instant<'_>) -> bool {
+    (holds.accounts.as_ref()).is_none_or(|a| a.contains(&it.account))
+        && (holds.regions.as_ref()).is_none_or(|r| r.contains(it.region))
+        && holds.first_time <= it.time
+        && holds.categories.contains(&it.category)
         && (if it.read_only {
-            archive.reads
+            holds.reads
         } else {
-            archive.writes
+            holds.writes
         })
-        && !archive.excluded_event_sources.contains(it.service)
-        && archive.table.is_ok()
+        && !holds.excluded_event_sources.contains(it.service)
 }
 
 /// How many scans and gaps answer for an event.
@@ -57,6 +50,16 @@ fn owners(plan: &QueryPlan, it: Instant<'_>) -> usize {
             ScanTarget::EventHistory {
                 account, region, ..
             } => *account == it.account && region == it.region,
+            ScanTarget::Logs {
+                log_group,
+                accounts,
+                regions,
+                ..
+            } => {
+                accounts.contains(&it.account)
+                    && regions.contains(it.region)
+                    && declares(&log_group.holds, it)
+            }
             ScanTarget::Athena {
                 archive,
                 accounts,
@@ -66,7 +69,8 @@ fn owners(plan: &QueryPlan, it: Instant<'_>) -> usize {
                     && regions
                         .as_ref()
                         .is_none_or(|regions| regions.contains(it.region))
-                    && declares(archive, it)
+                    && declares(&archive.holds, it)
+                    && archive.table.is_ok()
             }
         };
         there && scan.range.contains(it.time) && scan.categories.contains(&it.category)
@@ -121,7 +125,7 @@ fn some_time() -> impl Strategy<Value = EventTime> {
     ]
 }
 
-fn some_archive() -> impl Strategy<Value = ArchiveFacts> {
+fn some_holds() -> impl Strategy<Value = Declared> {
     let declared = (
         proptest::option::of(subset((1..4).map(account).collect())),
         proptest::option::of(subset(all_regions())),
@@ -129,27 +133,16 @@ fn some_archive() -> impl Strategy<Value = ArchiveFacts> {
         (any::<bool>(), any::<bool>()),
         subset(SERVICES.map(str::to_owned).into()),
         subset(CATEGORIES.into()),
-        prop::bool::weighted(0.8),
     );
     declared.prop_map(
-        |(accounts, regions, first_time, kinds, excluded, categories, usable)| {
-            let mut facts = archive("archive");
-            if !usable {
-                facts.table = Err(crate::plan::Reason::new(
-                    crate::plan::ReasonCode::Throttled,
-                    "no",
-                ));
-            }
-            ArchiveFacts {
-                accounts,
-                regions,
-                first_time,
-                reads: kinds.0,
-                writes: kinds.1,
-                excluded_event_sources: excluded,
-                categories,
-                ..facts
-            }
+        |(accounts, regions, first_time, kinds, excluded, categories)| Declared {
+            accounts,
+            regions,
+            first_time,
+            reads: kinds.0,
+            writes: kinds.1,
+            excluded_event_sources: excluded,
+            categories,
         },
     )
 }
@@ -171,23 +164,58 @@ fn some_accepted_gap() -> impl Strategy<Value = AcceptedGap> {
     })
 }
 
+fn some_archive() -> impl Strategy<Value = ArchiveFacts> {
+    let unusable = || {
+        let code = crate::plan::ReasonCode::Throttled;
+        Err(crate::plan::Reason::new(code, "no"))
+    };
+    (some_holds(), prop::bool::weighted(0.8)).prop_map(move |(holds, usable)| {
+        let facts = archive("archive");
+        ArchiveFacts {
+            holds,
+            table: if usable { facts.table } else { unusable() },
+            ..facts
+        }
+    })
+}
+
+fn some_log_group() -> impl Strategy<Value = LogGroupFacts> {
+    let read_with = prop_oneof![
+        Just(ReadLogsWith::Auto),
+        Just(ReadLogsWith::FilterLogEvents),
+        Just(ReadLogsWith::Insights),
+    ];
+    (some_holds(), read_with).prop_map(|(holds, read_with)| LogGroupFacts {
+        holds,
+        read_with,
+        ..log_group("logs")
+    })
+}
+
 fn some_facts() -> impl Strategy<Value = Facts> {
-    let archives = proptest::collection::vec(some_archive(), 0..4);
+    let stores = (
+        proptest::collection::vec(some_archive(), 0..4),
+        proptest::collection::vec(some_log_group(), 0..3),
+    );
     // Delays beyond the horizon too.
     let delay = prop_oneof![0..100_i64, Just(HORIZON), (HORIZON - 3)..(HORIZON + 3)];
-    let slice = 1..3_000_i64;
+    let lengths = (1..3_000_i64, 0..3_000_i64);
     let accepted = proptest::collection::vec(some_accepted_gap(), 0..3);
-    let parts = (some_accounts(), archives, accepted, delay, slice);
-    parts.prop_map(|(accounts, archives, accepted, delay, slice)| Facts {
-        accounts,
-        accepted_gaps: accepted.into(),
-        archives: archives.into_iter().map(Arc::new).collect(),
-        routing: Routing {
-            archive_delay: SignedDuration::from_hours(delay),
-            settle_time: SignedDuration::from_mins(30),
-            first_slice: SignedDuration::from_mins(slice * 7),
+    let parts = (some_accounts(), stores, accepted, delay, lengths);
+    parts.prop_map(
+        |(accounts, (archives, log_groups), accepted, delay, (slice, insights))| Facts {
+            accounts,
+            accepted_gaps: accepted.into(),
+            archives: archives.into_iter().map(Arc::new).collect(),
+            log_groups: log_groups.into_iter().map(Arc::new).collect(),
+            routing: Routing {
+                archive_delay: SignedDuration::from_hours(delay),
+                settle_time: SignedDuration::from_mins(30),
+                first_slice: SignedDuration::from_mins(slice * 7),
+                insights_min_interval: SignedDuration::from_hours(insights),
+            },
         },
-    })
+    )
 }
 
 fn some_query() -> impl Strategy<Value = EventQuery> {
@@ -248,7 +276,13 @@ fn left(query: &EventQuery) -> Option<TimeRange> {
 fn interesting_times(query: &EventQuery, facts: &Facts, plan: &QueryPlan) -> Vec<EventTime> {
     let ends = |range: TimeRange| [range.start(), range.end()];
     let mut times: Vec<EventTime> = ends(query.range).to_vec();
-    times.extend(facts.archives.iter().map(|archive| archive.first_time));
+    times.extend(
+        facts
+            .archives
+            .iter()
+            .map(|archive| archive.holds.first_time),
+    );
+    times.extend(facts.log_groups.iter().map(|group| group.holds.first_time));
     times.extend(plan.scans.iter().flat_map(|scan| ends(scan.range)));
     times.extend(plan.gaps.iter().flat_map(|gap| ends(gap.range)));
     times.push(plan.horizon);
@@ -259,6 +293,27 @@ fn interesting_times(query: &EventQuery, facts: &Facts, plan: &QueryPlan) -> Vec
     times.sort_unstable();
     times.dedup();
     times
+}
+
+/// A store is asked only for what it declares.
+fn stays_within(
+    holds: &Declared,
+    scan: &Scan,
+    accounts: &BTreeSet<AccountId>,
+    regions: &BTreeSet<Region>,
+) -> Result<(), TestCaseError> {
+    prop_assert!(scan.range.start() >= holds.first_time);
+    prop_assert!(scan.categories.is_subset(&holds.categories));
+    prop_assert!((holds.accounts.as_ref()).is_none_or(|a| accounts.is_subset(a)));
+    prop_assert!((holds.regions.as_ref()).is_none_or(|r| regions.is_subset(r)));
+    Ok(())
+}
+
+/// What a store may not hold yet is not taken for settled.
+fn is_settled(range: TimeRange, plan: &QueryPlan, facts: &Facts) -> Result<(), TestCaseError> {
+    let delivered = ago(0).plus(-facts.routing.archive_delay.as_secs());
+    prop_assert!(range.end() <= delivered || plan.settled_until <= delivered);
+    Ok(())
 }
 
 proptest! {
@@ -311,16 +366,15 @@ proptest! {
                     let known = facts.accounts.iter().find(|a| a.id == *account);
                     prop_assert!(known.is_some_and(|known| known.event_history));
                 }
+                ScanTarget::Logs { log_group, accounts, regions, .. } => {
+                    stays_within(&log_group.holds, scan, accounts, regions)?;
+                    is_settled(scan.range, &plan, &facts)?;
+                }
                 ScanTarget::Athena { archive, accounts, regions } => {
                     prop_assert!(archive.table.is_ok());
-                    prop_assert!(scan.range.start() >= archive.first_time);
-                    prop_assert!(scan.categories.is_subset(&archive.categories));
-                    prop_assert!(archive.accounts.as_ref().is_none_or(|a| accounts.is_subset(a)));
                     let regions = regions.as_ref().expect("always named");
-                    prop_assert!(archive.regions.as_ref().is_none_or(|r| regions.is_subset(r)));
-                    // What the archive may not hold yet is not taken for settled.
-                    let delay = facts.routing.archive_delay.as_secs();
-                    prop_assert!(scan.range.end() <= ago(0).plus(-delay) || plan.settled_until <= ago(0).plus(-delay));
+                    stays_within(&archive.holds, scan, accounts, regions)?;
+                    is_settled(scan.range, &plan, &facts)?;
                 }
             }
         }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::plan::{
-    EventPart, Gap, LookupAttribute, Lookups, QueryPlan, Reason, ReasonCode, ScanTarget, plan,
+    EventPart, Gap, LogsMethod, LookupAttribute, Lookups, QueryPlan, Reason, ReasonCode,
+    ScanTarget, plan,
 };
 use crate::query::{BackendKind, EventId, EventKey, ResumePoint};
 
@@ -32,6 +33,19 @@ pub(super) fn told(plan: &QueryPlan) -> Vec<String> {
                     Lookups::Each(_) => lookups.to_string(),
                 };
                 format!("history {} {by}", account.as_u64())
+            }
+            ScanTarget::Logs {
+                log_group,
+                method,
+                accounts,
+                ..
+            } => {
+                format!(
+                    "{} by {} {}",
+                    log_group.name,
+                    method.as_str(),
+                    numbers(accounts)
+                )
             }
             ScanTarget::Athena {
                 archive, accounts, ..
@@ -156,7 +170,7 @@ fn a_role_goes_to_the_archive_for_all_that_was_delivered() {
 #[test]
 fn a_role_reads_history_where_the_archive_began_later_or_holds_a_part_only() {
     let mut young = archive("young");
-    young.first_time = ago(10);
+    young.holds.first_time = ago(10);
     let query = ask(role("Admin"), HORIZON + 1, 0);
     assert_eq!(
         told(&plan(&query, &with(one_account(), young), now())),
@@ -168,7 +182,7 @@ fn a_role_reads_history_where_the_archive_began_later_or_holds_a_part_only() {
         ]
     );
     let mut writes = archive("writes");
-    writes.reads = false;
+    writes.holds.reads = false;
     assert_eq!(
         told(&plan(&query, &with(one_account(), writes), now())),
         [
@@ -211,7 +225,7 @@ fn each_identity_has_its_attribute() {
         match &plan(&query, &one_account(), now()).scans[..] {
             [scan] => match &scan.target {
                 ScanTarget::EventHistory { lookups, .. } => lookups.clone(),
-                ScanTarget::Athena { .. } => panic!("no archive is configured"),
+                other => panic!("{other:?}"),
             },
             scans => panic!("{scans:?}"),
         }
@@ -280,7 +294,7 @@ fn data_events_come_from_an_archive_that_holds_them_or_from_nowhere() {
         ]
     );
     let mut both = archive("both");
-    both.categories.insert(EventCategory::Data);
+    both.holds.categories.insert(EventCategory::Data);
     assert_eq!(
         told(&plan(&query, &with(one_account(), both), now())),
         [
@@ -291,7 +305,7 @@ fn data_events_come_from_an_archive_that_holds_them_or_from_nowhere() {
         "the archive reads these seconds anyway"
     );
     let mut data = archive("data");
-    data.categories = BTreeSet::from([EventCategory::Data]);
+    data.holds.categories = BTreeSet::from([EventCategory::Data]);
     assert_eq!(
         told(&plan(&query, &with(one_account(), data), now())),
         [
@@ -304,8 +318,8 @@ fn data_events_come_from_an_archive_that_holds_them_or_from_nowhere() {
 #[test]
 fn an_archive_is_believed_only_as_far_as_it_declares() {
     let mut part = archive("part");
-    part.writes = false;
-    part.excluded_event_sources = BTreeSet::from(["kms.amazonaws.com".to_owned()]);
+    part.holds.writes = false;
+    part.holds.excluded_event_sources = BTreeSet::from(["kms.amazonaws.com".to_owned()]);
     let facts = with(one_account(), part);
     let mut query = ask(user("alice"), HORIZON + 24, HORIZON);
     assert_eq!(
@@ -334,8 +348,8 @@ fn an_archive_is_believed_only_as_far_as_it_declares() {
 #[test]
 fn accounts_regions_and_first_days_that_no_archive_holds_are_gaps() {
     let mut trail = archive("trail");
-    trail.accounts = Some(BTreeSet::from([account(1)]));
-    trail.first_time = ago(HORIZON + 10);
+    trail.holds.accounts = Some(BTreeSet::from([account(1)]));
+    trail.holds.first_time = ago(HORIZON + 10);
     let query = ask(user("alice"), HORIZON + 24, HORIZON);
     assert_eq!(
         told(&plan(&query, &with(facts(), trail), now())),
@@ -346,7 +360,7 @@ fn accounts_regions_and_first_days_that_no_archive_holds_are_gaps() {
         ]
     );
     let mut elsewhere = archive("elsewhere");
-    elsewhere.regions = Some(BTreeSet::from([region("us-east-1")]));
+    elsewhere.holds.regions = Some(BTreeSet::from([region("us-east-1")]));
     let plan = plan(&query, &with(one_account(), elsewhere), now());
     assert_eq!(
         told(&plan),
@@ -358,9 +372,9 @@ fn accounts_regions_and_first_days_that_no_archive_holds_are_gaps() {
 #[test]
 fn of_several_archives_the_first_that_holds_everything_serves() {
     let mut partial = archive("partial");
-    partial.reads = false;
+    partial.holds.reads = false;
     let mut young = archive("young");
-    young.first_time = ago(HORIZON + 10);
+    young.holds.first_time = ago(HORIZON + 10);
     let mut facts = with(one_account(), partial);
     facts = with(with(facts, young), archive("whole"));
     let query = ask(user("alice"), HORIZON + 20, HORIZON);
@@ -416,7 +430,7 @@ fn a_table_that_cannot_tell_categories_serves_only_as_a_trail_of_management_even
         table.columns.insert(has.to_owned());
         let mut archive = archive("old");
         archive.table = Ok(Arc::new(table));
-        archive.categories = categories.iter().copied().collect();
+        archive.holds.categories = categories.iter().copied().collect();
         plan(&query, &with(one_account(), archive), now())
             .gaps
             .is_empty()
@@ -502,7 +516,7 @@ fn an_archive_is_asked_for_the_configured_regions_one_query_for_each_set_of_them
                 accounts.iter().map(|a| a.as_u64()).collect(),
                 regions.iter().flatten().map(ToString::to_string).collect(),
             ),
-            ScanTarget::EventHistory { .. } => panic!("before the horizon"),
+            other => panic!("{other:?}"),
         };
         plan.scans.iter().map(target).collect()
     };
@@ -582,5 +596,140 @@ fn a_token_used_hours_later_leaves_to_the_archive_what_event_history_no_longer_h
             "[-2183, -2159) trail 1 Management",
             "[-2210, -2183) trail 1 Management",
         ]
+    );
+}
+
+#[test]
+fn a_log_group_stands_in_where_no_archive_reaches() {
+    let mut trail = archive("trail");
+    trail.holds.first_time = ago(HORIZON + 20);
+    let facts = with_logs(with(one_account(), trail), log_group("group"));
+    let query = ask(user("alice"), HORIZON + 30, 0);
+    assert_eq!(
+        told(&plan(&query, &facts, now())),
+        [
+            "[-2159, -0) history 1 Username=alice Management",
+            "[-2180, -2159) trail 1 Management",
+            "[-2190, -2180) group by FilterLogEvents 1 Management",
+        ]
+    );
+    let by_role = ask(role("Admin"), 12, 0);
+    assert_eq!(
+        told(&plan(
+            &by_role,
+            &with_logs(one_account(), log_group("group")),
+            now()
+        )),
+        [
+            "[-1, -0) history 1 everything Management",
+            "[-12, -1) group by FilterLogEvents 1 Management",
+        ],
+        "rather than reading what everybody did"
+    );
+    assert_eq!(
+        told(&plan(&by_role, &facts, now())),
+        [
+            "[-1, -0) history 1 everything Management",
+            "[-12, -1) trail 1 Management",
+        ],
+        "where both hold it, the archive answers"
+    );
+}
+
+#[test]
+fn a_log_group_that_holds_all_is_better_than_an_archive_that_holds_a_part() {
+    let mut writes = archive("writes");
+    writes.holds.reads = false;
+    let facts = with_logs(with(one_account(), writes), log_group("group"));
+    let query = ask(user("alice"), HORIZON + 10, HORIZON);
+    assert_eq!(
+        told(&plan(&query, &facts, now())),
+        ["[-2170, -2160) group by FilterLogEvents 1 Management"]
+    );
+    let mut data = log_group("data");
+    data.holds.categories = BTreeSet::from([EventCategory::Data]);
+    data.holds.writes = false;
+    let facts = with_logs(with(one_account(), archive("trail")), data);
+    let mut query = ask(user("alice"), 12, 0);
+    query.filter.categories = vec![EventCategory::Data];
+    assert_eq!(
+        told(&plan(&query, &facts, now())),
+        [
+            "[-12, -0) data by FilterLogEvents 1 Data",
+            "[-12, -0) nobody 1 Data writes: NotInLogGroup",
+        ],
+        "it is believed only as far as it declares"
+    );
+}
+
+#[test]
+fn long_intervals_of_a_log_group_are_read_by_queries_in_slices() {
+    let query = ask(user("alice"), HORIZON + 80, HORIZON);
+    let read = |read_with| {
+        let mut group = log_group("group");
+        group.read_with = read_with;
+        told(&plan(&query, &with_logs(one_account(), group), now()))
+    };
+    let slices = [
+        "[-2184, -2160) group by Logs Insights 1 Management",
+        "[-2232, -2184) group by Logs Insights 1 Management",
+        "[-2240, -2232) group by Logs Insights 1 Management",
+    ];
+    assert_eq!(read(ReadLogsWith::Auto), slices);
+    assert_eq!(read(ReadLogsWith::Insights), slices);
+    assert_eq!(
+        read(ReadLogsWith::FilterLogEvents),
+        ["[-2240, -2160) group by FilterLogEvents 1 Management"]
+    );
+}
+
+#[test]
+fn what_was_logged_before_2024_is_queried() {
+    let mut group = log_group("group");
+    group.read_with = ReadLogsWith::FilterLogEvents;
+    let mut query = ask(user("alice"), 24, 0);
+    let (start, middle) = (at("2023-12-31T20:00:00Z"), at("2024-01-01T00:00:00Z"));
+    let end = middle.plus(3600);
+    query.range = TimeRange::new(start, end).unwrap();
+    let plan = plan(&query, &with_logs(one_account(), group), now());
+    let read = plan.scans.iter().map(|scan| match &scan.target {
+        ScanTarget::Logs { method, .. } => (*method, scan.range.start(), scan.range.end()),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(
+        read.collect::<Vec<_>>(),
+        [
+            (LogsMethod::FilterLogEvents, middle, end),
+            (LogsMethod::Insights, start, middle),
+        ]
+    );
+}
+
+#[test]
+fn what_a_log_group_no_longer_keeps_is_a_gap() {
+    let mut group = log_group("group");
+    group.holds.first_time = ago(HORIZON + 5);
+    let query = ask(user("alice"), HORIZON + 10, HORIZON);
+    let facts = with_logs(one_account(), group);
+    assert_eq!(
+        told(&plan(&query, &facts, now())),
+        [
+            "[-2165, -2160) group by FilterLogEvents 1 Management",
+            "[-2170, -2165) nobody 1 Management: NotInLogGroup",
+        ]
+    );
+    let mut query = ask(user("alice"), HORIZON + 5, HORIZON);
+    query.backends = vec![BackendKind::EventHistory, BackendKind::Athena];
+    let excluded = plan(&query, &facts, now());
+    assert_eq!(
+        told(&excluded),
+        ["[-2165, -2160) nobody 1 Management: BackendExcluded"]
+    );
+    assert!(excluded.gaps[0].reason.message.contains("leave out logs"));
+    query.backends = vec![BackendKind::Logs];
+    assert_eq!(
+        told(&plan(&query, &with(facts, archive("trail")), now())),
+        ["[-2165, -2160) group by FilterLogEvents 1 Management"],
+        "an archive that may not be asked does not stand in the way"
     );
 }

@@ -11,6 +11,7 @@ fn read_from(keep_record: bool) -> ReadFrom {
             account_name: None,
             region: None,
             archive: None,
+            log_group: None,
             aws_request_id: None,
             log_file: None,
         },

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backend::{Backend, Page, PageCost, ScanError, ScanReader, SearchContext};
 use crate::clock::Clock;
-use crate::plan::facts::{AccountFacts, ArchiveFacts, Routing};
+use crate::plan::facts::{AccountFacts, ArchiveFacts, LogGroupFacts, Routing};
 use crate::plan::{Reason, ReasonCode, Scan, ScanTarget};
 use crate::query::record::{ReadFrom, TextOrigin, parse_record};
 use crate::query::{
@@ -138,6 +138,10 @@ impl FactSource for NoFacts {
         Vec::new()
     }
 
+    fn log_groups(&self) -> Vec<Arc<LogGroupFacts>> {
+        Vec::new()
+    }
+
     async fn key_owner(&self, _key: &AccessKeyId) -> Result<AccountId, Reason> {
         Err(Reason::new(ReasonCode::AwsError, "scripted"))
     }
@@ -170,6 +174,7 @@ pub fn event(account: AccountId, second: i64, id: u32) -> Event {
             account_name: None,
             region: Some("us-east-1".parse().unwrap()),
             archive: None,
+            log_group: None,
             aws_request_id: None,
             log_file: None,
         },
@@ -235,6 +240,7 @@ pub fn world(scripts: Vec<Script>, permits: usize, limits: EngineLimits) -> Worl
         limits,
         facts: Arc::new(NoFacts),
         event_history: histories.clone(),
+        logs: histories.clone(),
         athena: histories,
         drain: drain.clone(),
     });
