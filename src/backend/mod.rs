@@ -8,18 +8,83 @@ pub mod athena;
 pub mod event_history;
 pub mod logs;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 
-use crate::plan::{Reason, Scan};
-use crate::query::{Event, EventQuery, EventTime};
+use crate::plan::facts::ArchiveFacts;
+use crate::plan::{Reason, Scan, Unverified};
+use crate::query::{AccountId, Event, EventQuery, EventTime, TimeRange};
 
 /// A place where events are read.
 pub trait Backend: Send + Sync {
     /// Prepares to read `scan`; asks AWS nothing yet.
     fn open(&self, scan: &Scan, search: &Arc<SearchContext>) -> Box<dyn ScanReader>;
+
+    /// Finds out which of the days asked have no log file, or are not known to have one. `None`
+    /// where there is nothing to find out: only archives have log files, and one may be configured
+    /// to be believed. What it costs is counted in `spent`, also if it is dropped, which stops it.
+    fn verify(
+        &self,
+        _asked: &DaysAsked,
+        _search: &Arc<SearchContext>,
+        _spent: &Arc<Spent>,
+    ) -> Option<BoxFuture<'static, Vec<Unverified>>> {
+        None
+    }
+}
+
+/// What an archive was read for in one search, all of its scans together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DaysAsked {
+    /// The archive.
+    pub archive: Arc<ArchiveFacts>,
+    /// The accounts.
+    pub accounts: BTreeSet<AccountId>,
+    /// The interval.
+    pub range: TimeRange,
+}
+
+/// What was spent beside any scan, counted as it is spent.
+#[derive(Debug, Default)]
+pub struct Spent {
+    requests: AtomicU64,
+    throttles: AtomicU64,
+    bytes_scanned: AtomicU64,
+}
+
+impl Spent {
+    /// Counts AWS calls, and those of them that were throttled.
+    pub fn add_calls(&self, requests: u64, throttles: u64) {
+        self.requests.fetch_add(requests, Ordering::Relaxed);
+        self.throttles.fetch_add(throttles, Ordering::Relaxed);
+    }
+
+    /// Counts bytes that Athena scanned.
+    pub fn add_bytes(&self, bytes: u64) {
+        self.bytes_scanned.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// AWS calls, retries included.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Of them, those that were throttled.
+    #[must_use]
+    pub fn throttles(&self) -> u64 {
+        self.throttles.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that Athena scanned.
+    #[must_use]
+    pub fn bytes_scanned(&self) -> u64 {
+        self.bytes_scanned.load(Ordering::Relaxed)
+    }
 }
 
 /// What all scans of one search share.

@@ -5,6 +5,7 @@ pub mod coverage;
 pub mod facts;
 mod holding;
 mod lookups;
+pub mod log_days;
 mod narrowing;
 pub mod outcome;
 mod planner;

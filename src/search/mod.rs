@@ -3,7 +3,7 @@
 //! A root that plans, dispatches and merges, and leaves that read: [`engine`] starts a search,
 //! `run` drives it from plan to summary (`running` is its state in between), [`fan_out`] decides which scan reads next, [`merge`]
 //! brings what they read into one order, [`admission`] has the last word on every event, and
-//! [`outcomes`] says how each scan ended. A search is a stream that owns its tasks: polling it
+//! [`outcomes`] says how each scan ended, and `verification` whether there was anything to read. A search is a stream that owns its tasks: polling it
 //! drives it, dropping it stops it.
 
 pub mod admission;
@@ -17,6 +17,7 @@ pub mod outcomes;
 pub mod resume;
 mod run;
 mod running;
+mod verification;
 
 pub use engine::{Engine, EngineLimits, EngineParts, FactSource, Refusal, SearchStream};
 pub use item::{Facets, PlanAnnouncement, Progress, SearchItem, StopReason, Summary};

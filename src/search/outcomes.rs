@@ -163,7 +163,7 @@ fn blank(scan: &Scan, state: OutcomeState, reason: Option<Reason>) -> ScanOutcom
     }
 }
 
-fn stopped(stop: StopReason) -> Reason {
+pub(super) fn stopped(stop: StopReason) -> Reason {
     let (code, message) = match stop {
         StopReason::MaxEvents => (
             ReasonCode::MaxEvents,

@@ -16,6 +16,7 @@ use super::merge::{Merge, Released};
 use super::outcomes::LaneRecord;
 use super::resume::TokenWriter;
 use super::running::{Running, describe};
+use super::verification::Verification;
 use crate::backend::SearchContext;
 use crate::plan::facts::AccountFacts;
 use crate::plan::{Facts, QueryPlan, ScanOutcome, ScanTarget};
@@ -49,6 +50,8 @@ enum Woken {
     Stop(StopReason),
     Progress,
     Tell,
+    /// More is known of the archives' log files.
+    Verified,
     /// No step is running and none can start: every lane has ended.
     Idle,
 }
@@ -171,6 +174,8 @@ impl Search {
             events_matched: 0,
             scans_done: 0,
             scan_bytes_spent: false,
+            verification: Verification::default(),
+            verification_begun: false,
             position: (self.context.query.resume.as_ref()).and_then(|r| r.position.clone()),
             plan,
         }
@@ -203,7 +208,14 @@ impl Search {
             self.take(released);
             return;
         }
-        if running.merge.finished() {
+        let finished = running.merge.finished();
+        if !running.verification_begun && (finished || self.context.query.max_scan_bytes.is_none())
+        {
+            running.verification_begun = true;
+            let athena = &*self.shared.parts.athena;
+            running.verification = Verification::of(&running.plan.scans, athena, &self.context);
+        }
+        if finished && running.verification.is_done() {
             return self.end(StopReason::End);
         }
         if running.waits_for_spent_bytes() {
@@ -215,6 +227,7 @@ impl Search {
             Woken::Stop(stop) => self.end(stop),
             Woken::Progress => self.report_progress(),
             Woken::Tell => self.tell(),
+            Woken::Verified => {}
             Woken::Idle => {
                 tracing::error!("a search has lanes left that nobody reads");
                 self.end(StopReason::End);
@@ -236,13 +249,15 @@ impl Search {
         let silent_until = self.last_item + self.shared.parts.limits.silence;
         let progress_at = progress_at.map_or(silent_until, |at| at.min(silent_until));
         let tell_at = running.tell_at;
+        let (reading, verifying) = (!running.merge.finished(), !running.verification.is_done());
         tokio::select! {
             biased;
             () = self.shared.parts.drain.cancelled() => Woken::Stop(StopReason::Drain),
             () = until(self.stop_at) => Woken::Stop(StopReason::Deadline),
             () = until(tell_at) => Woken::Tell,
             () = sleep_until(progress_at) => Woken::Progress,
-            step = running.fan_out.next_step(&running.merge) => step.map_or(Woken::Idle, Woken::Step),
+            () = running.verification.advance(), if verifying => Woken::Verified,
+            step = running.fan_out.next_step(&running.merge), if reading => step.map_or(Woken::Idle, Woken::Step),
         }
     }
 
@@ -320,17 +335,23 @@ impl Search {
             return;
         };
         let answered = running.answered_from();
-        let sum = |count: fn(&LaneRecord) -> u64| running.lanes.iter().map(count).sum();
+        let sum = |count: fn(&LaneRecord) -> u64| running.lanes.iter().map(count).sum::<u64>();
         self.ready.push_back(SearchItem::Progress(Progress {
             scans_done: running.scans_done,
             scans_total: running.plan.scans.len() as u64,
             answered_from: answered,
-            waiting_for: (running.merge.waiting_for().take(NAMED_IN_PROGRESS))
+            waiting_for: (running.merge.waiting_for())
                 .map(|lane| describe(&running.plan.scans[lane]))
+                .chain(
+                    (running.verification.waiting_for())
+                        .map(|archive| format!("athena {archive}: log files by day")),
+                )
+                .take(NAMED_IN_PROGRESS)
                 .collect(),
             events_sent: running.events_matched,
             events_read: sum(|lane| lane.counts().events_read),
-            bytes_scanned: sum(|lane| lane.counts().bytes_scanned),
+            bytes_scanned: sum(|lane| lane.counts().bytes_scanned)
+                + running.verification.spent().bytes_scanned(),
             resume_token: tokens.write(running.resume_position(answered).as_ref()),
         }));
     }

@@ -8,8 +8,9 @@ use super::facets::FacetCounter;
 use super::fan_out::{FanOut, HeldEvent};
 use super::item::{StopReason, Summary};
 use super::merge::{Lane, Merge};
-use super::outcomes::LaneRecord;
+use super::outcomes::{LaneRecord, stopped};
 use super::resume::{TokenWriter, answered_from};
+use super::verification::Verification;
 use crate::backend::{PageCost, ScanError, SearchContext};
 use crate::plan::{
     Coverage, OutcomeState, QueryPlan, Reason, ReasonCode, Scan, ScanOutcome, ScanTarget,
@@ -25,6 +26,10 @@ pub(super) struct Running {
     pub merge: Merge<HeldEvent>,
     pub fan_out: FanOut,
     pub lanes: Vec<LaneRecord>,
+    /// Whether the archives have log files of what they are read for; begun late where bytes are
+    /// limited, so that the events come first.
+    pub verification: Verification,
+    pub verification_begun: bool,
     /// Bad outcomes that have not been told yet, and when they must be.
     pub untold: Vec<ScanOutcome>,
     pub tell_at: Option<Instant>,
@@ -124,7 +129,9 @@ impl Running {
         let scans = self.plan.scans.iter().zip(&self.lanes).enumerate();
         let outcomes: Vec<ScanOutcome> = scans
             .map(|(lane, (scan, record))| {
-                record.outcome(scan, self.merge.bound(lane), answered, stop)
+                let mut outcome = record.outcome(scan, self.merge.bound(lane), answered, stop);
+                self.verification.judge(scan, &mut outcome, &stopped(stop));
+                outcome
             })
             .chain(self.plan.gaps.iter().cloned().map(ScanOutcome::from))
             .collect();
@@ -137,7 +144,8 @@ impl Running {
         };
         let query = &context.query;
         let asked = query.filter.categories();
-        let total = |count: fn(&LaneRecord) -> u64| self.lanes.iter().map(count).sum();
+        let total = |count: fn(&LaneRecord) -> u64| self.lanes.iter().map(count).sum::<u64>();
+        let verified = self.verification.spent();
         Summary {
             stop_reason: stop,
             range: query.range,
@@ -153,9 +161,9 @@ impl Running {
             events_read: total(|lane| lane.counts().events_read),
             duplicates_removed: self.merge.duplicates(),
             late_events: total(|lane| lane.counts().late_events),
-            requests: total(|lane| lane.counts().requests),
-            throttles: total(|lane| lane.counts().throttles),
-            bytes_scanned: total(|lane| lane.counts().bytes_scanned),
+            requests: total(|lane| lane.counts().requests) + verified.requests(),
+            throttles: total(|lane| lane.counts().throttles) + verified.throttles(),
+            bytes_scanned: total(|lane| lane.counts().bytes_scanned) + verified.bytes_scanned(),
             categories_not_searched: [
                 EventCategory::Management,
                 EventCategory::Data,

@@ -35,14 +35,18 @@ pub struct ArchiveSetup {
     pub table: &'static str,
     /// `holds.first_day`.
     pub first_day: jiff::civil::Date,
+    /// `verify_days`.
+    pub verify_days: bool,
 }
 
 impl ArchiveSetup {
-    /// An archive that declares to hold everything.
+    /// An archive that declares to hold everything, and is believed: most tests' records are of a
+    /// few days only.
     pub fn of(table: &'static str) -> Self {
         Self {
             table,
             first_day: jiff::civil::date(2000, 1, 1),
+            verify_days: false,
         }
     }
 
@@ -230,6 +234,7 @@ fn configuration(sandbox: &Sandbox, places: &Places, setup: &Setup) -> Value {
             "table": archive.table,
             "output_location": "s3://results/",
             "partitions": {"layout": archive.layout()},
+            "verify_days": archive.verify_days,
             "holds": {"accounts": "all", "first_day": archive.first_day.to_string()},
         })
     });

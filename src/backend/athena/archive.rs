@@ -13,6 +13,7 @@ use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::Instant;
 
 use super::call::{self, Tally};
+use super::log_days::LogDaysKnown;
 use super::table::table_facts;
 use crate::config::{self, Access};
 use crate::federation::Federation;
@@ -35,6 +36,8 @@ pub(super) struct Archive {
     account_names: Arc<HashMap<AccountId, Arc<str>>>,
     /// Set once, by whoever asks first; a failure leaves it unset for the next to try.
     table: OnceCell<Arc<TableFacts>>,
+    /// What is known of its log files.
+    pub log_days: LogDaysKnown,
 }
 
 /// A client, and until when what it starts may run.
@@ -62,6 +65,7 @@ impl Archive {
             federation,
             account_names,
             table: OnceCell::new(),
+            log_days: LogDaysKnown::default(),
         }
     }
 

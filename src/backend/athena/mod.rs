@@ -2,16 +2,19 @@
 //!
 //! A scan becomes a statement ([`sql`]) for what its table has ([`table`]); the statement runs as a
 //! remote query ([`query`]) that the process owns and stops ([`reaper`]); its rows become records
-//! again ([`rebuild`]) and events as from any other backend ([`results`]).
+//! again ([`rebuild`]) and events as from any other backend ([`results`]). Beside the scans, one small
+//! query a search finds out of which days there are log files at all ([`log_days`], [`rows`]).
 
 mod archive;
 mod call;
 mod hive_type;
+mod log_days;
 mod query;
 mod reaper;
 mod rebuild;
 mod record_columns;
 mod results;
+mod rows;
 mod sql;
 mod table;
 
@@ -20,12 +23,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 
-use super::{Backend, Page, PageCost, ScanError, ScanReader, SearchContext};
+use super::{Backend, DaysAsked, Page, PageCost, ScanError, ScanReader, SearchContext, Spent};
 use crate::config::Config;
 use crate::federation::Federation;
 use crate::plan::facts::ArchiveFacts;
-use crate::plan::{Reason, ReasonCode, Scan, ScanTarget};
+use crate::plan::{Reason, ReasonCode, Scan, ScanTarget, Unverified};
 use archive::Archive;
 use query::{AthenaReader, QueryScan};
 use reaper::Reaper;
@@ -80,6 +85,10 @@ impl Athena {
         self.reaper.shutdown(patience).await;
     }
 
+    fn archive(&self, name: &str) -> Option<&Arc<Archive>> {
+        self.archives.iter().find(|archive| &*archive.name == name)
+    }
+
     fn prepare(&self, scan: &Scan, search: &Arc<SearchContext>) -> Result<QueryScan, Reason> {
         let ScanTarget::Athena {
             archive: facts,
@@ -90,10 +99,7 @@ impl Athena {
             let wrong = format!("{:?} was given to the Athena backend", scan.target);
             return Err(Reason::new(ReasonCode::Internal, wrong));
         };
-        let archive = self
-            .archives
-            .iter()
-            .find(|archive| archive.name == facts.name)
+        let archive = self.archive(&facts.name)
             .ok_or_else(|| {
                 let unknown = format!("archive {} is not configured", facts.name);
                 Reason::new(ReasonCode::Internal, unknown)
@@ -126,6 +132,26 @@ impl Backend for Athena {
             Ok(scan) => Box::new(AthenaReader::new(scan)),
             Err(reason) => Box::new(Unreadable(reason)),
         }
+    }
+
+    fn verify(
+        &self,
+        asked: &DaysAsked,
+        search: &Arc<SearchContext>,
+        spent: &Arc<Spent>,
+    ) -> Option<BoxFuture<'static, Vec<Unverified>>> {
+        let archive = self.archive(&asked.archive.name)?;
+        if !archive.config.verify_days {
+            return None;
+        }
+        let verification = log_days::Verification {
+            archive: Arc::clone(archive),
+            reaper: self.reaper.clone(),
+            asked: asked.clone(),
+            search: Arc::clone(search),
+            spent: Arc::clone(spent),
+        };
+        Some(verification.run().boxed())
     }
 }
 

@@ -277,7 +277,7 @@ fn wait_for_permit(archive: &Archive) -> State {
     State::Waiting(async move { queries.acquire_owned().await.ok() }.boxed())
 }
 
-async fn execution(query: &RemoteQuery, tally: &mut Tally) -> Result<QueryExecution, Reason> {
+pub(super) async fn execution(query: &RemoteQuery, tally: &mut Tally) -> Result<QueryExecution, Reason> {
     let (Some(client), Some(id)) = (query.client(), query.id()) else {
         return Err(Reason::new(
             ReasonCode::Internal,
@@ -306,7 +306,7 @@ async fn execution(query: &RemoteQuery, tally: &mut Tally) -> Result<QueryExecut
 }
 
 /// A query that ended badly, in Athena's own words.
-fn query_failed(
+pub(super) fn query_failed(
     state: &QueryExecutionState,
     id: Option<&str>,
     execution: &QueryExecution,

@@ -5,6 +5,7 @@ use jiff::tz::TimeZone;
 
 use super::tree::{Comparison, Expr};
 use crate::config::archives::DateFormat;
+use crate::plan::log_days::DayRun;
 use crate::query::{EventTime, TimeRange};
 
 /// The days, by delivery, whose files can hold events of an interval: CloudTrail delivers minutes
@@ -24,13 +25,17 @@ impl Days {
         }
     }
 
+    /// Exactly these days, by delivery.
+    pub fn delivered(run: DayRun) -> Self {
+        Self {
+            first: run.first,
+            last: run.last,
+        }
+    }
+
     /// For one column that holds the whole day.
     pub fn in_one_column(self, column: Expr, format: DateFormat) -> Expr {
-        let format = match format {
-            DateFormat::Slashes => "%Y/%m/%d",
-            DateFormat::Hyphens => "%Y-%m-%d",
-            DateFormat::Plain => "%Y%m%d",
-        };
+        let format = strftime(format);
         let text = |day: Date| Expr::text(day.strftime(format).to_string());
         column.between(text(self.first), text(self.last))
     }
@@ -59,6 +64,15 @@ impl Days {
             terms.push(columns.days_of_a_month(last, 1, last.day()));
         }
         Expr::Any(terms)
+    }
+}
+
+/// How a whole day is written, for `strftime` and `strptime`.
+pub(super) fn strftime(format: DateFormat) -> &'static str {
+    match format {
+        DateFormat::Slashes => "%Y/%m/%d",
+        DateFormat::Hyphens => "%Y-%m-%d",
+        DateFormat::Plain => "%Y%m%d",
     }
 }
 

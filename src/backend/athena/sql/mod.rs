@@ -3,9 +3,11 @@
 mod columns;
 mod days;
 mod identity;
+mod log_days;
 #[cfg(test)]
 mod snapshots;
 mod statement;
 pub(super) mod tree;
 
+pub(super) use log_days::{LogDayRow, LogDaysStatement, log_days};
 pub(super) use statement::{Asked, Output, OutputKind, ScanStatement, Unwritable, statement};

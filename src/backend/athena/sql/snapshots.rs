@@ -9,7 +9,7 @@ use crate::config::Archive;
 use crate::plan::facts::TableFacts;
 use crate::query::{EventCategory, EventTime, Identity, TimeRange};
 
-fn archive(layout: &str, more: &str) -> Archive {
+pub(super) fn archive(layout: &str, more: &str) -> Archive {
     let yaml = format!(
         "name: all\naccount: 111122223333\nregion: eu-central-1\ndatabase: logs\ntable: cloudtrail\n\
          partitions: {{layout: {layout}}}\nholds: {{accounts: all, first_day: 2020-01-01{more}}}\n"
@@ -17,7 +17,7 @@ fn archive(layout: &str, more: &str) -> Archive {
     serde_saphyr::from_str(&yaml).unwrap()
 }
 
-fn table(without: &[&str]) -> TableFacts {
+pub(super) fn table(without: &[&str]) -> TableFacts {
     let partitions = ["account", "region", "year", "month", "day", "timestamp"];
     let partitions = partitions.map(|name| (name, "string"));
     let mut facts = table_facts("all", &metadata(DOCUMENTED, &partitions));

@@ -147,6 +147,7 @@ pub(in crate::backend::athena) fn statement(
         database: archive.database.clone(),
         table: archive.table.clone(),
         filter: Expr::All(filter),
+        group_by: Vec::new(),
         newest_first,
     };
     let sql = select.to_string();
@@ -280,13 +281,13 @@ fn categories(
 }
 
 /// The table's partition columns.
-struct Partitions<'a> {
-    archive: &'a Archive,
-    columns: Columns<'a>,
+pub(super) struct Partitions<'a> {
+    pub archive: &'a Archive,
+    pub columns: Columns<'a>,
 }
 
 impl Partitions<'_> {
-    fn account_column(&self) -> Option<&str> {
+    pub fn account_column(&self) -> Option<&str> {
         match self.archive.partitions.layout {
             PartitionLayout::RegionDate => None,
             PartitionLayout::AccountRegionDate | PartitionLayout::Projected => {
@@ -342,7 +343,7 @@ impl Partitions<'_> {
         Ok(filter)
     }
 
-    fn days(&self, days: Days) -> Result<Expr, Unwritable> {
+    pub fn days(&self, days: Days) -> Result<Expr, Unwritable> {
         let names = &self.archive.partitions.columns;
         if self.archive.partitions.layout == PartitionLayout::Projected {
             let column = self.column(&names.date)?;
@@ -365,7 +366,7 @@ impl Partitions<'_> {
         })
     }
 
-    fn column(&self, name: &str) -> Result<Expr, Unwritable> {
+    pub fn column(&self, name: &str) -> Result<Expr, Unwritable> {
         if self.columns.is_text(name) {
             Ok(Expr::column(name))
         } else {

@@ -15,6 +15,8 @@ pub(in crate::backend::athena) struct Select {
     pub table: String,
     /// Which rows.
     pub filter: Expr,
+    /// By which values the rows are put together; none are.
+    pub group_by: Vec<Expr>,
     /// By which columns the rows are ordered, all descending, NULLs last.
     pub newest_first: Vec<Expr>,
 }
@@ -48,6 +50,8 @@ pub(in crate::backend::athena) enum Expr {
     AsText(Box<Expr>),
     /// An array, map or row as JSON text.
     AsJson(Box<Expr>),
+    /// The greatest of a group.
+    Max(Box<Expr>),
 }
 
 /// How two values compare.
@@ -130,6 +134,10 @@ impl fmt::Display for Select {
             Expr::All(parts) if !parts.is_empty() => separated(f, parts, "\n  AND ")?,
             filter => filter.fmt(f)?,
         }
+        if !self.group_by.is_empty() {
+            f.write_str("\nGROUP BY ")?;
+            separated(f, &self.group_by, ", ")?;
+        }
         for (at, column) in self.newest_first.iter().enumerate() {
             let before = if at == 0 { "\nORDER BY " } else { ", " };
             write!(f, "{before}{column} DESC NULLS LAST")?;
@@ -170,6 +178,7 @@ impl fmt::Display for Expr {
             }
             Self::AsText(value) => write!(f, "CAST({value} AS varchar)"),
             Self::AsJson(value) => write!(f, "json_format(CAST({value} AS JSON))"),
+            Self::Max(value) => write!(f, "max({value})"),
         }
     }
 }
@@ -311,6 +320,7 @@ mod parsed_back {
             database: "logs".into(),
             table: "cloudtrail".into(),
             filter,
+            group_by: Vec::new(),
             newest_first: vec![Expr::column("eventtime")],
         };
         let mut statements = Parser::parse_sql(&GenericDialect {}, &select.to_string()).unwrap();
