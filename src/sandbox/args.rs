@@ -144,6 +144,10 @@ pub struct SandboxArgs {
     #[arg(long, value_name = "ACCOUNT", help_heading = "Sandbox faults")]
     pub deny_by_scp: Vec<String>,
 
+    /// Deny that action to everyone, such as cloudtrail:LookupEvents (repeatable)
+    #[arg(long, value_name = "ACTION", help_heading = "Sandbox faults")]
+    pub deny_action: Vec<String>,
+
     /// End sessions after that time, whatever was asked for
     #[arg(long, value_name = "SECONDS", help_heading = "Sandbox faults")]
     pub credential_lifetime: Option<u64>,
@@ -307,6 +311,9 @@ impl SandboxArgs {
             latency: Duration::from_millis(self.latency_ms),
             throttle: self.throttle_percent,
             denied_accounts: by_account.into_iter().chain(by_policy).collect(),
+            denied_actions: denied(&self.deny_action, Denial::NotAllowed)
+                .into_iter()
+                .collect(),
             credential_lifetime: self.credential_lifetime.map(Duration::from_secs),
             dead_regions: self.dead_region.iter().cloned().collect(),
             disabled_regions: self.disabled_region.iter().cloned().collect(),

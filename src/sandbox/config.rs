@@ -12,6 +12,7 @@ use super::athena::{AthenaConfig, AthenaFaults, Queries, QueryFailure, TrinoConf
 use super::faults::{FaultSettings, Percent};
 use super::log_file::LogFile;
 use super::logs::LogsConfig;
+use super::trail::TrailSettings;
 use super::{Account, OrganizationSpec};
 
 /// Everything about a sandbox that is fixed when it starts.
@@ -40,6 +41,8 @@ pub struct SandboxConfig {
     /// Whether an event's JSON is written once and kept (twice the memory), for benchmarks in
     /// which the sandbox is not what is measured.
     pub prerender: bool,
+    /// What the trail behind the log files says of itself.
+    pub trail: TrailSettings,
     /// What runs Athena's statements.
     pub athena_engine: AthenaEngine,
     /// How Athena is set up. It lies in the hub's account, in every Region.
@@ -97,6 +100,7 @@ impl SandboxConfig {
             page_token_lifetime: Duration::from_hours(1),
             page_token_uses: None,
             prerender: false,
+            trail: TrailSettings::default(),
             athena_engine: AthenaEngine::DataFusion,
             athena: AthenaConfig::default(),
             athena_slow: Duration::ZERO,

@@ -69,6 +69,8 @@ pub struct FaultSettings {
     pub throttle: Percent,
     /// Accounts whose role cannot be assumed, and where sessions that exist may read nothing.
     pub denied_accounts: BTreeMap<String, Denial>,
+    /// Actions that nobody may do, such as `cloudtrail:LookupEvents`.
+    pub denied_actions: BTreeMap<String, Denial>,
     /// How long sessions last (real time), whatever was asked for.
     pub credential_lifetime: Option<Duration>,
     /// Regions whose endpoints take requests and never answer.

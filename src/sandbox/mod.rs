@@ -33,6 +33,7 @@ mod services;
 mod sigv4;
 mod stats;
 mod sts;
+mod trail;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -48,6 +49,7 @@ pub use credentials::Credentials;
 pub use faults::{Denial, FaultSettings, Faults, NotAPercentage, Percent};
 pub use organization::{Account, OrganizationSpec, Story};
 pub use stats::{Call, Counts, Stats};
+pub use trail::{Selectors, TrailSettings};
 
 use athena::engine::Engine;
 use athena::{
@@ -67,6 +69,7 @@ use page_token::PageTokens;
 use services::Services;
 use stats::Counters;
 use sts::Sts;
+use trail::Trails;
 
 /// A running sandbox. Dropping it closes its port, its connections and its queries.
 #[derive(Debug)]
@@ -170,6 +173,7 @@ impl Sandbox {
             clock,
             sts,
             cloudtrail: Arc::new(cloudtrail),
+            trails: Trails::new(config.trail, hub_account_id.clone(), Arc::clone(&files)),
             athena,
             logs,
         });

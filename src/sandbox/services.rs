@@ -17,6 +17,7 @@ use super::protocol::{Operation, Protocol};
 use super::sigv4::{self, Caller};
 use super::stats::{Call, Counters};
 use super::sts::Sts;
+use super::trail::Trails;
 
 /// Everything that answers calls.
 #[derive(Debug)]
@@ -27,6 +28,7 @@ pub struct Services {
     pub(super) clock: Clock,
     pub(super) sts: Sts,
     pub(super) cloudtrail: Arc<CloudTrail>,
+    pub(super) trails: Trails,
     pub(super) athena: AthenaService,
     pub(super) logs: LogsService,
 }
@@ -126,19 +128,20 @@ impl Services {
                 let answer = self.logs.handle(account, &caller.region, &name, body, now);
                 answer.await
             }
-            Operation::CloudTrail { name, .. } => {
-                let message = format!("The sandbox does not have the operation {name}.");
-                Err(AwsError::new("UnknownOperationException", message))
+            Operation::CloudTrail { name, body } => {
+                self.authorize(principal, &format!("cloudtrail:{name}"))?;
+                let place = (&*principal.account_id, &*caller.region);
+                self.trails.handle(place, &name, body, self.clock.now())
             }
         }
     }
 
-    /// Whether the caller's account still lets it read.
+    /// Whether the caller's account still lets it read, and anyone may do this.
     fn authorize(&self, principal: &Principal, action: &str) -> Result<(), AwsError> {
-        let account = &principal.account_id;
-        let denial = self
-            .faults
-            .read(|faults| faults.denied_accounts.get(account).copied());
+        let denial = self.faults.read(|faults| {
+            let account = faults.denied_accounts.get(&principal.account_id).copied();
+            account.or_else(|| faults.denied_actions.get(action).copied())
+        });
         denial.map_or(Ok(()), |denial| Err(denied(principal, action, denial)))
     }
 }

@@ -12,6 +12,7 @@ mod grpc_event;
 mod grpc_requests;
 mod grpc_server;
 mod grpc_service;
+mod log_days;
 mod oracle;
 mod records;
 mod sandbox;

@@ -99,11 +99,10 @@ impl Athena {
             let wrong = format!("{:?} was given to the Athena backend", scan.target);
             return Err(Reason::new(ReasonCode::Internal, wrong));
         };
-        let archive = self.archive(&facts.name)
-            .ok_or_else(|| {
-                let unknown = format!("archive {} is not configured", facts.name);
-                Reason::new(ReasonCode::Internal, unknown)
-            })?;
+        let archive = self.archive(&facts.name).ok_or_else(|| {
+            let unknown = format!("archive {} is not configured", facts.name);
+            Reason::new(ReasonCode::Internal, unknown)
+        })?;
         let table = facts.table.as_ref().map_err(Clone::clone)?;
         let asked = sql::Asked {
             accounts,

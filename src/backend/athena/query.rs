@@ -277,7 +277,10 @@ fn wait_for_permit(archive: &Archive) -> State {
     State::Waiting(async move { queries.acquire_owned().await.ok() }.boxed())
 }
 
-pub(super) async fn execution(query: &RemoteQuery, tally: &mut Tally) -> Result<QueryExecution, Reason> {
+pub(super) async fn execution(
+    query: &RemoteQuery,
+    tally: &mut Tally,
+) -> Result<QueryExecution, Reason> {
     let (Some(client), Some(id)) = (query.client(), query.id()) else {
         return Err(Reason::new(
             ReasonCode::Internal,

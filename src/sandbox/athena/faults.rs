@@ -12,6 +12,8 @@ pub enum Queries {
     Next(u32),
     /// This share of all, evenly spread.
     Share(Percent),
+    /// Those whose statement has this text.
+    With(&'static str),
 }
 
 impl Queries {
@@ -50,7 +52,7 @@ struct Fault<T> {
 }
 
 impl<T: Clone> Fault<T> {
-    fn hit(fault: &mut Option<Self>) -> Option<T> {
+    fn hit(fault: &mut Option<Self>, statement: &str) -> Option<T> {
         let fault = fault.as_mut()?;
         let hit = match &mut fault.queries {
             Queries::Next(0) => false,
@@ -58,6 +60,7 @@ impl<T: Clone> Fault<T> {
                 *left -= 1;
                 true
             }
+            Queries::With(text) => statement.contains(*text),
             // 37 has no divisor in common with 100: a hundred queries hit every residue once.
             Queries::Share(share) => share.hits_hash(fault.seen.wrapping_mul(37)),
         };
@@ -99,11 +102,11 @@ impl AthenaFaults {
     }
 
     /// The faults of a query that starts now.
-    pub(super) fn next_query(&self) -> QueryFaults {
+    pub(super) fn next_query(&self, statement: &str) -> QueryFaults {
         self.change(|settings| QueryFaults {
-            minimum_run_time: Fault::hit(&mut settings.slow),
-            failure: Fault::hit(&mut settings.fail),
-            start_delay: Fault::hit(&mut settings.slow_start),
+            minimum_run_time: Fault::hit(&mut settings.slow, statement),
+            failure: Fault::hit(&mut settings.fail, statement),
+            start_delay: Fault::hit(&mut settings.slow_start, statement),
         })
     }
 

@@ -66,9 +66,9 @@ impl Registry {
             .with_member("Reason", "CONCURRENT_QUERY_LIMIT_EXCEEDED"));
         };
         let id = Uuid::new_v4().to_string();
+        let faults = service.faults.next_query(&request.statement);
         let query = Query::new(id.clone(), account_id, region, token, request, cutoff);
         let query = Arc::new(query);
-        let faults = service.faults.next_query();
         let delay = faults.start_delay;
         while self.tasks.try_join_next().is_some() {}
         let engine = Arc::clone(&service.engine);

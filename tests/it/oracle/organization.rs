@@ -25,9 +25,9 @@ async fn an_organization_gives_every_identity_its_events() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_archive_does_not_declare_is_said_to_be_missing() {
     let archive = ArchiveSetup {
-        table: "cloudtrail_projected",
         // The intrusion began 97 days before the organization's present.
         first_day: jiff::civil::date(2026, 4, 1),
+        ..ArchiveSetup::of("cloudtrail_projected")
     };
     let tally = hold_data("half an archive", &organization(8), archive, 1, 1).await;
     assert!(tally.incomplete > 0);

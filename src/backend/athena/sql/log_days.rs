@@ -205,7 +205,15 @@ mod tests {
     #[test]
     fn days_are_grouped_over_partition_columns_alone() {
         let statement = log_days(&archive("projected", ""), &table(&[]), &asked(), false).unwrap();
-        insta::assert_snapshot!(statement.sql, @"");
+        insta::assert_snapshot!(statement.sql, @r#"
+        SELECT
+          "account" AS "account",
+          "timestamp" AS "date"
+        FROM "logs"."cloudtrail"
+        WHERE "account" IN ('111122223333', '444455556666')
+          AND ("timestamp" BETWEEN '2026/10/30' AND '2026/11/02' OR ("account" = '444455556666' AND "timestamp" = '2026/11/09'))
+        GROUP BY "account", "timestamp"
+        "#);
         let row = ["444455556666", "2026/11/09"].map(|text| Some(text.to_owned()));
         assert_eq!(
             statement.row(&row),
@@ -220,10 +228,29 @@ mod tests {
 
     #[test]
     fn a_table_without_accounts_tells_them_by_its_records() {
-        let statement = log_days(&archive("region_date", ""), &table(&[]), &asked()[..1], true).unwrap();
-        insta::assert_snapshot!(statement.sql, @"");
+        let statement = log_days(
+            &archive("region_date", ""),
+            &table(&[]),
+            &asked()[..1],
+            true,
+        )
+        .unwrap();
+        insta::assert_snapshot!(statement.sql, @r#"
+        SELECT
+          "recipientaccountid" AS "account",
+          "year" AS "year",
+          "month" AS "month",
+          "day" AS "day",
+          max("eventtime") AS "newest"
+        FROM "logs"."cloudtrail"
+        WHERE "recipientaccountid" IN ('111122223333', '444455556666')
+          AND (("year" = '2026' AND "month" = '10' AND "day" >= '30') OR ("year" = '2026' AND "month" = '11' AND "day" <= '02'))
+        GROUP BY "recipientaccountid", "year", "month", "day"
+        "#);
         let row = ["444455556666", "2026", "11", "09", "2026-11-09T23:59:59Z"];
-        let row = statement.row(&row.map(|text| Some(text.to_owned()))).unwrap();
+        let row = statement
+            .row(&row.map(|text| Some(text.to_owned())))
+            .unwrap();
         assert_eq!(row.newest.unwrap().to_string(), "2026-11-09T23:59:59Z");
         assert_eq!(row.day, date(2026, 11, 9));
     }
