@@ -9,6 +9,7 @@ use futures::FutureExt;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tonic::transport::Channel;
 
 use crate::backend::athena::Athena;
@@ -18,11 +19,11 @@ use crate::clock::Clock;
 use crate::config::{Config, Limits};
 use crate::federation::{Federation, HubCredentials};
 use crate::grpc::in_process::{self, InProcessServer};
-use crate::grpc::{Probe, ReadinessPace, Server, ServerError, ServerParts};
-use crate::plan::Reason;
+use crate::grpc::{Probe, Readiness, ReadinessPace, Server, ServerError, ServerParts};
 use crate::plan::facts::{AcceptedGap, ArchiveFacts, LogGroupFacts, Routing};
+use crate::plan::{Reason, ReasonCode};
 use crate::query::{AccessKeyId, AccountId};
-use crate::search::{Engine, EngineLimits, EngineParts, FactSource};
+use crate::search::{AccountsView, Engine, EngineLimits, EngineParts, FactSource};
 
 /// The parts of a service that outlive each search.
 pub struct Assembly {
@@ -34,6 +35,8 @@ pub struct Assembly {
     pub drain: CancellationToken,
     limits: Limits,
     athena: Arc<Athena>,
+    /// Keeps the accounts current; ends with `drain`.
+    discovery: AbortOnDropHandle<()>,
 }
 
 impl Assembly {
@@ -60,10 +63,11 @@ impl Assembly {
         let drain = CancellationToken::new();
         let engine = Engine::new(EngineParts {
             clock,
-            accounts: federation.accounts().to_vec(),
+            accounts: AccountsView::new(federation.known()),
             accepted_gaps: accepted_gaps(config, clock.now()),
             routing: routing(&config.routing),
             limits: EngineLimits {
+                max_accounts: usize::try_from(config.limits.max_accounts).unwrap_or(usize::MAX),
                 concurrent_searches: usize::try_from(config.limits.concurrent_searches)
                     .unwrap_or(usize::MAX),
                 page_memory_bytes: config.limits.page_memory_bytes,
@@ -83,11 +87,16 @@ impl Assembly {
             athena: Arc::clone(&athena) as Arc<_>,
             drain: drain.clone(),
         });
+        let discovery = {
+            let (federation, drain) = (Arc::clone(&federation), drain.clone());
+            async move { federation.keep_current(clock, &drain).await }
+        };
         Self {
             engine,
             limits: config.limits.clone(),
             federation,
             athena,
+            discovery: AbortOnDropHandle::new(tokio::spawn(discovery)),
             drain,
         }
     }
@@ -98,7 +107,16 @@ impl Assembly {
         let federation = Arc::clone(&self.federation);
         let probe: Probe = Box::new(move || {
             let federation = Arc::clone(&federation);
-            async move { federation.check_hub().await }.boxed()
+            async move {
+                federation.check_hub().await?;
+                let known = AccountsView::new(federation.known()).first().await;
+                match (known.inventory, known.failure) {
+                    (Some(_), None) => Ok(Readiness::Ready),
+                    (Some(_), Some(reason)) => Ok(Readiness::Degraded(reason)),
+                    (None, failure) => Err(failure.unwrap_or_else(undiscovered)),
+                }
+            }
+            .boxed()
         });
         let parts = ServerParts {
             engine: self.engine.clone(),
@@ -121,8 +139,29 @@ impl Assembly {
     /// any more, as after [`Server::shut_down`].
     pub async fn finish(self, patience: Duration) {
         self.drain.cancel();
-        self.athena.shutdown(patience).await;
+        // It ends at its next await; nothing of it is left in AWS.
+        let discovery = tokio::time::timeout(patience, self.discovery);
+        let ((), discovery) = tokio::join!(self.athena.shutdown(patience), discovery);
+        if let Ok(Err(error)) = discovery {
+            tracing::error!("the discovery of accounts had died: {error}");
+        }
     }
+
+    /// Waits until the accounts are known, or for the reason why the first attempt failed.
+    pub async fn accounts_known(&self) -> Result<(), Reason> {
+        let known = AccountsView::new(self.federation.known()).first().await;
+        match known.inventory {
+            Some(_) => Ok(()),
+            None => Err(known.failure.unwrap_or_else(undiscovered)),
+        }
+    }
+}
+
+fn undiscovered() -> Reason {
+    Reason::new(
+        ReasonCode::Internal,
+        "nobody discovers the federation's accounts",
+    )
 }
 
 /// What planning asks AWS.

@@ -11,6 +11,7 @@ pub mod event_history;
 pub mod hub;
 pub mod limits;
 pub mod log_groups;
+pub mod regions;
 pub mod routing;
 pub mod telemetry;
 mod value;
@@ -23,16 +24,17 @@ use serde::Deserialize;
 use serde_saphyr::Spanned;
 
 pub use accepted_gaps::AcceptedGap;
-pub use accounts::{Access, Accounts, ExternalId};
+pub use accounts::{Access, Accounts, ExternalId, Organization};
 pub use archives::Archive;
 pub use event_history::{EventHistory, LookupRate};
 pub use hub::Hub;
 pub use limits::Limits;
 pub use log_groups::LogGroup;
+pub use regions::Regions;
 pub use routing::Routing;
 pub use telemetry::{LogFormat, Telemetry};
 
-use crate::query::{AccountId, Region};
+use crate::query::AccountId;
 use accounts::AccessKeys;
 
 /// The whole configuration, checked.
@@ -47,8 +49,7 @@ pub struct Config {
     /// The federation.
     pub accounts: Accounts,
     /// The Regions that searches read in every account that does not say otherwise.
-    #[serde(deserialize_with = "value::texts")]
-    pub regions: Vec<Region>,
+    pub regions: Regions,
     /// How event history is read.
     #[serde(default)]
     pub event_history: EventHistory,
@@ -175,13 +176,16 @@ impl Config {
         Ok(config)
     }
 
-    /// How the service gets into `account`; `None` if it is not in the federation.
+    /// How the service gets into `account`; `None` if no list has it. Whether an organization has
+    /// it is not known here.
     #[must_use]
     pub fn account_access(&self, account: AccountId) -> Option<Access> {
-        let places = [
-            self.accounts.get(account)?.access_keys(),
-            self.accounts.defaults.access_keys(),
-        ];
+        let own = match self.accounts.get(account) {
+            Some(own) => own.access_keys(),
+            None if self.accounts.organization.is_some() => AccessKeys::default(),
+            None => return None,
+        };
+        let places = [own, self.accounts.defaults.access_keys()];
         AccessKeys::resolve(&places, account, self.hub.partition())
     }
 

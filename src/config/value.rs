@@ -140,7 +140,8 @@ pub fn parse<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|why| format!("`{text}`: {why}"))
 }
 
-fn parse_all<T: FromStr<Err: Display> + PartialEq>(texts: &[String]) -> Result<Vec<T>, String> {
+/// Parses a list, each value once.
+pub fn parse_all<T: FromStr<Err: Display> + PartialEq>(texts: &[String]) -> Result<Vec<T>, String> {
     let mut values = Vec::with_capacity(texts.len());
     for text in texts {
         let value = parse(text)?;

@@ -3,14 +3,15 @@
 //! One [`Federation`] serves the whole process. It owns a session for each role (see [`session`]),
 //! the queues that keep to the lookup quota and the bound on AWS calls in flight.
 
+mod accounts;
 mod assume_role;
 pub mod aws_error;
 mod hub;
 mod key_owner;
 pub mod pacing;
 pub mod session;
+mod ways;
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,30 +19,32 @@ use aws_config::SdkConfig;
 use aws_config::identity::IdentityCache;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use futures::FutureExt;
-use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::config::{Access, Config};
-use crate::plan::facts::AccountFacts;
+use crate::plan::inventory::Known;
 use crate::plan::{Reason, ReasonCode};
 use crate::query::{AccessKeyId, AccountId, Region};
+use accounts::Rules;
 use assume_role::Assumer;
 use hub::{hub_config, in_region, session_name};
 use key_owner::KeyOwners;
 use pacing::Pacing;
 use session::{Session, SessionCredentials};
+use ways::Ways;
 
 pub use hub::HubCredentials;
 
 /// The federation: accounts, and sessions in them.
 #[derive(Debug)]
 pub struct Federation {
-    accounts: Vec<AccountFacts>,
-    access: BTreeMap<AccountId, Access>,
-    /// By role, for accounts and archives: made when the service starts, so never locked.
-    sessions: HashMap<Access, Arc<Session>>,
+    /// What is known of the accounts: replaced as a whole by [`Self::keep_current`] alone.
+    known: watch::Sender<Known>,
+    rules: Rules,
+    /// For the ways into accounts that are discovered.
+    config: Config,
+    ways: Ways,
     hub: SdkConfig,
-    hub_region: Region,
     /// Whose account the hub's own credentials are, once asked.
     hub_account: OnceCell<AccountId>,
     key_owners: KeyOwners,
@@ -86,54 +89,43 @@ impl Federation {
             in_flight: Arc::new(Semaphore::new(permits(config.limits.assume_role_calls))),
             session_name: session_name(std::env::var("HOSTNAME").ok().as_deref()).into(),
         };
-        let access: BTreeMap<_, _> = config
-            .accounts
-            .list
-            .iter()
-            .filter_map(|entry| {
-                let id = entry.value.id;
-                Some((id, config.account_access(id)?))
-            })
-            .collect();
-        let archives = config
-            .archives
-            .iter()
-            .filter_map(|entry| config.archive_access(&entry.value));
-        let sessions = access
-            .values()
-            .cloned()
-            .chain(archives)
-            .filter_map(|access| {
-                let session = Arc::new(role_session(&assumer, &access)?);
-                Some((access, session))
-            })
-            .collect();
-        Self {
-            accounts: account_facts(config),
-            access,
-            sessions,
+        let rules = Rules::new(config);
+        let federation = Self {
+            known: watch::channel(rules.known_at_once()).0,
+            rules,
+            config: config.clone(),
+            ways: Ways::new(assumer),
             hub,
-            hub_region: config.hub.region.clone(),
             hub_account: OnceCell::new(),
             key_owners: KeyOwners::new(sts),
             lookups: Pacing::new(config.event_history.requests_per_second),
             calls: Arc::new(Semaphore::new(permits(config.limits.aws_calls))),
-        }
+        };
+        federation.learn_ways(config.accounts.list.iter().map(|entry| entry.value.id));
+        federation
     }
 
-    /// The accounts, in order of their ids.
+    /// The accounts as they are known from time to time.
     #[must_use]
-    pub fn accounts(&self) -> &[AccountFacts] {
-        &self.accounts
+    pub fn known(&self) -> watch::Receiver<Known> {
+        self.known.subscribe()
     }
 
-    /// What is known of one account; `None` if it is not in the federation.
+    /// What an account is called, in the configuration or the organization.
     #[must_use]
-    pub fn account(&self, id: AccountId) -> Option<&AccountFacts> {
-        let at = self
-            .accounts
-            .binary_search_by_key(&id, |account| account.id);
-        at.ok().map(|at| &self.accounts[at])
+    pub fn account_name(&self, id: AccountId) -> Option<Arc<str>> {
+        let known = self.known.borrow();
+        known.inventory.as_ref()?.account(id)?.name.clone()
+    }
+
+    /// Makes these accounts of the federation reachable, from now on.
+    fn learn_ways(&self, accounts: impl Iterator<Item = AccountId>) {
+        let way = |id| Some((id, self.config.account_access(id)?));
+        self.ways.learn(accounts.filter_map(way));
+    }
+
+    fn hub_region(&self) -> &Region {
+        &self.config.hub.region
     }
 
     /// The hub's own credentials in `region`.
@@ -151,14 +143,14 @@ impl Federation {
         account: AccountId,
         region: &Region,
     ) -> Result<SdkConfig, Reason> {
-        let access = self.access.get(&account).ok_or_else(|| {
+        let access = self.ways.access(account).ok_or_else(|| {
             let message = format!("account {account} is not in the federation");
             Reason::new(ReasonCode::Internal, message)
         })?;
-        if *access == Access::Hub {
+        if access == Access::Hub {
             self.check_hub_account(account).await?;
         }
-        let config = self.config_for(access, region, Duration::ZERO).await?;
+        let config = self.config_for(&access, region, Duration::ZERO).await?;
         Ok(config.sdk)
     }
 
@@ -171,18 +163,14 @@ impl Federation {
         region: &Region,
         need: Duration,
     ) -> Result<SessionConfig, Reason> {
-        if *access == Access::Hub {
+        let Some(session) = self.ways.session(access) else {
             return Ok(SessionConfig {
                 sdk: self.hub_config(region),
                 expires_at: None,
             });
-        }
-        let session = self.sessions.get(access).ok_or_else(|| {
-            let message = format!("no session was configured for {access:?}");
-            Reason::new(ReasonCode::Internal, message)
-        })?;
+        };
         let issued = session.credentials(need).await?;
-        let provider = SharedCredentialsProvider::new(SessionCredentials(Arc::clone(session)));
+        let provider = SharedCredentialsProvider::new(SessionCredentials(Arc::clone(&session)));
         let sdk = in_region(&self.hub, region)
             .credentials_provider(provider)
             // The session is the cache: the SDK's own holds 64 identities.
@@ -196,14 +184,14 @@ impl Federation {
 
     /// The session in which an account is read; `None` for the hub's own credentials.
     #[must_use]
-    pub fn session(&self, account: AccountId) -> Option<&Arc<Session>> {
-        self.sessions.get(self.access.get(&account)?)
+    pub fn session(&self, account: AccountId) -> Option<Arc<Session>> {
+        self.ways.session(&self.ways.access(account)?)
     }
 
     /// Whether the session in which `account` is read is good at all: a Region that does not know
     /// a good session is disabled in the account.
     pub async fn check_session(&self, account: AccountId) -> Result<(), Reason> {
-        let config = self.sdk_config(account, &self.hub_region).await?;
+        let config = self.sdk_config(account, self.hub_region()).await?;
         self.caller_account(&config).await?;
         Ok(())
     }
@@ -262,41 +250,6 @@ impl Federation {
     pub async fn access_key_owner(&self, key: &AccessKeyId) -> Result<AccountId, Reason> {
         self.key_owners.owner(key).await
     }
-}
-
-fn role_session(assumer: &Assumer, access: &Access) -> Option<Session> {
-    let Access::Role { arn, external_id } = access else {
-        return None;
-    };
-    let (assumer, arn, external_id) = (assumer.clone(), arn.clone(), external_id.clone());
-    Some(Session::new(Box::new(move || {
-        assumer
-            .clone()
-            .assume(arn.clone(), external_id.clone())
-            .boxed()
-    })))
-}
-
-fn account_facts(config: &Config) -> Vec<AccountFacts> {
-    let mut accounts: Vec<_> = config
-        .accounts
-        .list
-        .iter()
-        .map(|entry| {
-            let account = &entry.value;
-            AccountFacts {
-                id: account.id,
-                name: account.name.as_deref().map(Arc::from),
-                regions: account
-                    .regions
-                    .clone()
-                    .unwrap_or_else(|| config.regions.clone()),
-                event_history: account.event_history,
-            }
-        })
-        .collect();
-    accounts.sort_by_key(|account| account.id);
-    accounts
 }
 
 fn permits(limit: u64) -> usize {

@@ -8,6 +8,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use super::convert::{self, Findings, Rejection};
 use super::pb;
 use crate::plan::facts::{AccountFacts, ArchiveFacts, Declared, LogGroupFacts};
+use crate::plan::inventory::{
+    AccountState, LeftOutAccount, Membership, OrganizationalUnit, selects,
+};
+use crate::plan::{Inventory, Reason};
 use crate::query::{AccountId, EventTime};
 
 const DEFAULT_PAGE_SIZE: usize = 100;
@@ -16,10 +20,12 @@ const MAX_PAGE_SIZE: usize = 1_000;
 const TOKEN_PREFIX: &str = "after:";
 
 /// What the listing is made of.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Listing<'a> {
-    /// The federation's accounts, in order of their ids.
-    pub accounts: &'a [AccountFacts],
+    /// The federation's accounts.
+    pub inventory: &'a Inventory,
+    /// Why they may be out of date.
+    pub refresh_failure: Option<Reason>,
     /// The archives.
     pub archives: &'a [Arc<ArchiveFacts>],
     /// The log groups.
@@ -54,32 +60,100 @@ pub fn page(
             account
         }
     };
+    let selector = convert::account_selector(request.account_selector.as_ref(), &mut findings);
     findings.finish()?;
+    let inventory = listing.inventory;
+    let mut entries: Vec<Entry<'_>> = (inventory.accounts.iter().map(Entry::Searchable))
+        .chain(inventory.left_out.iter().map(Entry::LeftOut))
+        .filter(|entry| selects(&selector, entry.name(), entry.membership()))
+        .collect();
+    entries.sort_by_key(Entry::id);
     let from = match after {
         None => 0,
-        Some(last) => listing.accounts.partition_point(|known| known.id <= last),
+        Some(last) => entries.partition_point(|entry| entry.id() <= last),
     };
-    let rest = &listing.accounts[from..];
+    let rest = &entries[from..];
     let page = &rest[..size.min(rest.len())];
     let next_page_token = match page.last() {
-        Some(last) if page.len() < rest.len() => write_token(last.id),
+        Some(last) if page.len() < rest.len() => write_token(last.id()),
         _ => String::new(),
     };
     Ok(pb::ListAccountsResponse {
-        accounts: page.iter().map(|one| account(one, listing)).collect(),
+        accounts: page.iter().map(|entry| account(entry, listing)).collect(),
         next_page_token,
-        total_size: convert::count(listing.accounts.len()),
+        total_size: convert::count(entries.len()),
+        discovered_time: inventory.discovered_at.map(convert::timestamp),
+        refresh_failure: listing
+            .refresh_failure
+            .clone()
+            .map(convert::outcome::reason),
     })
 }
 
-fn account(facts: &AccountFacts, listing: &Listing<'_>) -> pb::Account {
-    let regions: Vec<String> = facts.regions.iter().map(ToString::to_string).collect();
+/// An account of the listing.
+enum Entry<'a> {
+    Searchable(&'a AccountFacts),
+    LeftOut(&'a LeftOutAccount),
+}
+
+impl Entry<'_> {
+    fn id(&self) -> AccountId {
+        match self {
+            Self::Searchable(account) => account.id,
+            Self::LeftOut(account) => account.id,
+        }
+    }
+
+    fn name(&self) -> Option<&str> {
+        match self {
+            Self::Searchable(account) => account.name.as_deref(),
+            Self::LeftOut(account) => account.name.as_deref(),
+        }
+    }
+
+    fn membership(&self) -> Option<&Membership> {
+        match self {
+            Self::Searchable(account) => account.membership(),
+            Self::LeftOut(account) => Some(&account.membership),
+        }
+    }
+}
+
+fn account(entry: &Entry<'_>, listing: &Listing<'_>) -> pb::Account {
+    let membership = entry.membership().cloned().unwrap_or_default();
+    let unit = |unit: OrganizationalUnit| pb::OrganizationalUnit {
+        id: unit.id.to_string(),
+        name: unit.name.to_string(),
+    };
+    let tag = |(key, value): (Arc<str>, Arc<str>)| pb::AccountTag {
+        key: key.to_string(),
+        value: Some(value.to_string()),
+    };
+    let mut account = pb::Account {
+        account_id: entry.id().to_string(),
+        account_name: entry.name().map(str::to_owned),
+        state: state(membership.state).into(),
+        organizational_units: (membership.organizational_units.into_iter())
+            .map(unit)
+            .collect(),
+        tags: membership.tags.into_iter().map(tag).collect(),
+        ..pb::Account::default()
+    };
+    if let Entry::Searchable(facts) = entry {
+        account.regions = facts.regions.iter().map(ToString::to_string).collect();
+        account.regions_unknown = facts.regions_unknown.clone().map(convert::outcome::reason);
+        account.backends = backends(facts, listing);
+    }
+    account
+}
+
+fn backends(facts: &AccountFacts, listing: &Listing<'_>) -> Vec<pb::AccountBackend> {
     let event_history = facts.event_history.then(|| pb::AccountBackend {
         backend: pb::Backend::EventHistory.into(),
         archive: None,
         log_group: None,
         first_time: Some(convert::event_time(listing.horizon)),
-        regions: regions.clone(),
+        regions: facts.regions.iter().map(ToString::to_string).collect(),
         categories: vec![pb::EventCategory::Management.into()],
     });
     let holds = |declared: &Declared| {
@@ -96,11 +170,17 @@ fn account(facts: &AccountFacts, listing: &Listing<'_>) -> pb::Account {
         log_group: Some(facts.name.to_string()),
         ..stored(pb::Backend::Logs, &facts.holds)
     });
-    pb::Account {
-        account_id: facts.id.to_string(),
-        account_name: facts.name.as_deref().map(str::to_owned),
-        backends: (event_history.into_iter().chain(archives).chain(log_groups)).collect(),
-        regions,
+    let stored = archives.chain(log_groups);
+    event_history.into_iter().chain(stored).collect()
+}
+
+fn state(state: AccountState) -> pb::AccountState {
+    match state {
+        AccountState::Active => pb::AccountState::Active,
+        AccountState::Suspended => pb::AccountState::Suspended,
+        AccountState::PendingClosure => pb::AccountState::PendingClosure,
+        AccountState::Closed => pb::AccountState::Closed,
+        AccountState::PendingActivation => pb::AccountState::PendingActivation,
     }
 }
 

@@ -9,7 +9,7 @@ pub mod service;
 pub mod status;
 
 pub use in_process::InProcessServer;
-pub use readiness::{Probe, ReadinessPace};
+pub use readiness::{Probe, Readiness, ReadinessPace};
 pub use server::{Server, ServerError, ServerParts};
 
 /// The generated types and their descriptors: named here, in `grpc` and in `cli` only.

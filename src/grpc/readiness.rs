@@ -1,4 +1,5 @@
-//! grpc.health.v1: SERVING once the hub's credentials have been seen to work.
+//! grpc.health.v1: SERVING once the hub's credentials have been seen to work and the accounts are
+//! known. Under the name `accounts` it says whether they are also up to date.
 
 use std::time::Duration;
 
@@ -10,8 +11,18 @@ use tonic_health::server::HealthReporter;
 use super::pb::identity_trail_service_server::SERVICE_NAME;
 use crate::plan::Reason;
 
-/// Tries whether the service can do its work at all: one call to AWS with its own credentials.
-pub type Probe = Box<dyn Fn() -> BoxFuture<'static, Result<(), Reason>> + Send + Sync>;
+/// Tries whether the service can do its work at all: one call to AWS with its own credentials, and
+/// a look at the accounts.
+pub type Probe = Box<dyn Fn() -> BoxFuture<'static, Result<Readiness, Reason>> + Send + Sync>;
+
+/// How well a service that can do its work does it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Readiness {
+    /// As it should.
+    Ready,
+    /// Over accounts that may be out of date, for this reason.
+    Degraded(Reason),
+}
 
 /// How often readiness is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,11 +50,16 @@ impl Default for ReadinessPace {
 
 /// The names under which health is asked for: the whole server, and its one service.
 const NAMES: [&str; 2] = ["", SERVICE_NAME];
+/// The name under which health says whether the accounts are up to date.
+pub const ACCOUNTS: &str = "accounts";
 
-/// A reporter that says NOT_SERVING under both names.
+/// A reporter that says NOT_SERVING under every name.
 pub(super) async fn not_ready() -> HealthReporter {
     let health = HealthReporter::new();
     report(&health, ServingStatus::NotServing).await;
+    health
+        .set_service_status(ACCOUNTS, ServingStatus::NotServing)
+        .await;
     health
 }
 
@@ -59,7 +75,7 @@ pub(super) async fn keep_informed(
         .run_until_cancelled(watch(&health, &probe, pace))
         .await;
     report(&health, ServingStatus::NotServing).await;
-    for name in NAMES {
+    for name in NAMES.into_iter().chain([ACCOUNTS]) {
         health.clear_service_status(name).await;
     }
 }
@@ -69,14 +85,19 @@ async fn watch(health: &HealthReporter, probe: &Probe, pace: ReadinessPace) {
     let mut failures = 0;
     loop {
         let failure = match tokio::time::timeout(pace.timeout, probe()).await {
-            Ok(Ok(())) => None,
+            Ok(Ok(readiness)) => {
+                report_accounts(health, &readiness).await;
+                None
+            }
             Ok(Err(reason)) => Some(reason.message),
             Err(_elapsed) => Some(format!("no answer within {:?}", pace.timeout)),
         };
         let wait = match failure {
             None => {
                 if !ready {
-                    tracing::info!("ready: the service's own credentials work");
+                    tracing::info!(
+                        "ready: the service's own credentials work, and its accounts are known"
+                    );
                     report(health, ServingStatus::Serving).await;
                 }
                 (ready, failures) = (true, 0);
@@ -84,10 +105,7 @@ async fn watch(health: &HealthReporter, probe: &Probe, pace: ReadinessPace) {
             }
             Some(message) => {
                 failures += 1;
-                tracing::warn!(
-                    failures,
-                    "the service's own credentials do not work: {message}"
-                );
+                tracing::warn!(failures, "the service cannot do its work: {message}");
                 if ready && failures >= pace.failures {
                     ready = false;
                     report(health, ServingStatus::NotServing).await;
@@ -97,6 +115,17 @@ async fn watch(health: &HealthReporter, probe: &Probe, pace: ReadinessPace) {
         };
         tokio::time::sleep(wait).await;
     }
+}
+
+async fn report_accounts(health: &HealthReporter, readiness: &Readiness) {
+    let status = match readiness {
+        Readiness::Ready => ServingStatus::Serving,
+        Readiness::Degraded(reason) => {
+            tracing::warn!("the accounts may be out of date: {}", reason.message);
+            ServingStatus::NotServing
+        }
+    };
+    health.set_service_status(ACCOUNTS, status).await;
 }
 
 async fn report(health: &HealthReporter, status: ServingStatus) {

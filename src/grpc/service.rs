@@ -43,7 +43,6 @@ impl IdentityTrail {
         Rules {
             now: self.engine.clock().now(),
             limits: &self.limits,
-            federation_size: self.engine.accounts().len(),
         }
     }
 }
@@ -73,8 +72,10 @@ impl IdentityTrailService for IdentityTrail {
         request: Request<pb::ListAccountsRequest>,
     ) -> Result<Response<pb::ListAccountsResponse>, Status> {
         let now = EventTime::floor(self.engine.clock().now());
+        let (inventory, refresh_failure) = self.engine.inventory()?;
         let listing = Listing {
-            accounts: self.engine.accounts(),
+            inventory: &inventory,
+            refresh_failure,
             archives: &self.engine.archives().await,
             log_groups: &self.engine.log_groups(),
             horizon: now.plus(-HORIZON_SECONDS),

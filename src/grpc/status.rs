@@ -59,6 +59,22 @@ impl From<Refusal> for Status {
                 let details = info("ACCOUNT_NOT_FOUND", [("account_ids".into(), ids)]);
                 Status::with_error_details(Code::NotFound, message, details)
             }
+            Refusal::NothingSelected { field, .. } => {
+                let mut details = info("NOTHING_SELECTED", [("field".into(), field.clone())]);
+                details.add_bad_request_violation(field, message.clone());
+                Status::with_error_details(Code::NotFound, message, details)
+            }
+            Refusal::AccountsNotKnown(_) => {
+                let mut details = info("ACCOUNTS_NOT_KNOWN", []);
+                details.set_retry_info(Some(BUSY_RETRY_DELAY));
+                Status::with_error_details(Code::Unavailable, message, details)
+            }
+            Refusal::TooManyAccounts { .. } => {
+                let field = ("fields".to_owned(), "account_ids".to_owned());
+                let mut details = info("LIMIT_EXCEEDED", [field]);
+                details.add_quota_failure_violation("account_ids", message.clone());
+                Status::with_error_details(Code::ResourceExhausted, message, details)
+            }
             Refusal::ScopeChanged => {
                 let mut details = info("SCOPE_CHANGED", []);
                 details.add_precondition_failure_violation(

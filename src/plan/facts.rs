@@ -6,6 +6,8 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use jiff::civil::Date;
 
+use super::inventory::Membership;
+use crate::plan::Reason;
 use crate::query::{AccountId, EventCategory, EventTime, Region};
 
 /// Everything the planner knows besides the question and the time.
@@ -28,12 +30,38 @@ pub struct Facts {
 pub struct AccountFacts {
     /// Its id.
     pub id: AccountId,
-    /// Its name in the configuration.
+    /// Its name in the configuration or the organization.
     pub name: Option<Arc<str>>,
     /// The Regions that searches read there.
     pub regions: Vec<Region>,
+    /// Where all enabled Regions are meant: why they could not be learned. `regions` are then those
+    /// to read all the same, and the others are a gap.
+    pub regions_unknown: Option<Reason>,
     /// Whether its event history is read at all.
     pub event_history: bool,
+    /// What the organization knows of it; `None` in a configured list.
+    pub membership: Option<Arc<Membership>>,
+}
+
+impl AccountFacts {
+    /// An account without a name, outside any organization, whose event history is read.
+    #[must_use]
+    pub fn new(id: AccountId, regions: Vec<Region>) -> Self {
+        Self {
+            id,
+            name: None,
+            regions,
+            regions_unknown: None,
+            event_history: true,
+            membership: None,
+        }
+    }
+
+    /// What the organization knows of it.
+    #[must_use]
+    pub fn membership(&self) -> Option<&Membership> {
+        self.membership.as_deref()
+    }
 }
 
 /// Accounts and Regions whose event history is known to be unreadable (section `accepted_gaps`).
@@ -76,7 +104,7 @@ pub struct ArchiveFacts {
     /// What it declares to hold.
     pub holds: Declared,
     /// The table, or why it could not be described: then nothing of it can be planned.
-    pub table: Result<Arc<TableFacts>, crate::plan::Reason>,
+    pub table: Result<Arc<TableFacts>, Reason>,
 }
 
 /// One CloudWatch Logs log group: what it declares to hold, and how it is to be read.

@@ -4,6 +4,7 @@ mod accepted;
 pub mod coverage;
 pub mod facts;
 mod holding;
+pub mod inventory;
 pub mod log_days;
 mod lookups;
 mod narrowing;
@@ -15,6 +16,7 @@ mod slices;
 
 pub use coverage::{Completeness, Coverage, Remaining};
 pub use facts::Facts;
+pub use inventory::Inventory;
 pub use lookups::{LookupAttribute, Lookups};
 pub use outcome::{OutcomeState, Reason, ReasonCode, ScanOutcome, Unverified};
 pub use planner::plan;

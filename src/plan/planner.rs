@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `account_ids` empty | every account of the facts |
 //! | `regions` empty | the Regions configured for each account; archives and log groups are asked for exactly these too, so that both sides of the horizon answer the same question |
+//! | an account's enabled Regions, which could not be learned | the Regions to fall back to, if there are any, and a gap for all others |
 //! | accounts with different Regions | one scan of the archive or log group for each set of Regions: a scan's accounts and Regions are all combined |
 //! | `resume` with a position | only what lies at or before the position's second, under the first stream's horizon: the rest was answered by that stream, whose summary reports it |
 //! | a log group | Logs Insights for an interval of at least `insights_min_interval`, else `FilterLogEvents`, unless the log group says which; never `FilterLogEvents` for what was logged before 2024, which it does not read newest first |
@@ -53,7 +54,10 @@ pub fn plan(query: &EventQuery, facts: &Facts, now: Timestamp) -> QueryPlan {
         for account in accounts.values() {
             parts.add_account(query, &router, account);
         }
-        for unknown in asked.iter().filter(|id| !accounts.contains_key(id)) {
+        // With a selector the facts hold the selected accounts only, and ids narrow them further.
+        let unknown =
+            |id: &&AccountId| query.account_selector.is_empty() && !accounts.contains_key(id);
+        for unknown in asked.iter().filter(unknown) {
             let why = "the account is not in this federation";
             parts.gaps.push(nowhere(query, &router, *unknown, why));
         }
@@ -120,7 +124,14 @@ impl Parts {
         } else {
             query.regions.iter().collect()
         };
-        if regions.is_empty() {
+        let unknown = account
+            .regions_unknown
+            .as_ref()
+            .filter(|_| query.regions.is_empty());
+        if let Some(reason) = unknown {
+            self.gaps
+                .push(unknown_regions(query, router, account, reason));
+        } else if regions.is_empty() {
             let why = "no Region is configured for this account: name one in the request or the \
                        configuration";
             self.gaps.push(nowhere(query, router, account.id, why));
@@ -347,6 +358,18 @@ fn combine<'a>(
             .insert(account);
     }
     together
+}
+
+/// A gap of the Regions that could not be learned: all but those that are read nevertheless.
+fn unknown_regions(
+    query: &EventQuery,
+    router: &Router<'_>,
+    account: &AccountFacts,
+    reason: &Reason,
+) -> Gap {
+    let mut gap = nowhere(query, router, account.id, "");
+    gap.reason = reason.clone();
+    gap
 }
 
 /// A gap of everything that was asked of an account.

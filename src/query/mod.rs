@@ -8,14 +8,16 @@ pub mod ids;
 pub mod order;
 pub mod question;
 pub mod record;
+pub mod selector;
 pub mod time;
 pub mod user_identity;
 
 pub use event::{Event, EventId, EventKey, Provenance};
 pub use filter::{EventCategory, EventFilter};
 pub use identity::{Identity, IdentityArn};
-pub use ids::{AccessKeyId, AccountId, Region, RoleName, SessionName, UserName};
+pub use ids::{AccessKeyId, AccountId, InvalidId, Region, RoleName, SessionName, UserName};
 pub use order::{Rank, SearchOrder};
 pub use question::{AskedRange, BackendKind, EventQuery, RecordView, ResumePoint};
+pub use selector::AccountSelector;
 pub use time::{EventTime, TimeRange};
 pub use user_identity::UserIdentity;

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    AccountId, EventFilter, EventKey, EventTime, Identity, Region, SearchOrder, TimeRange,
+    AccountId, AccountSelector, EventFilter, EventKey, EventTime, Identity, Region, SearchOrder,
+    TimeRange,
 };
 
 /// Where events are read.
@@ -52,6 +53,8 @@ pub struct EventQuery {
     pub asked_range: AskedRange,
     /// The accounts asked for; empty means all of the federation.
     pub account_ids: Vec<AccountId>,
+    /// Which of them: by name, organizational unit and tag.
+    pub account_selector: AccountSelector,
     /// The Regions asked for; empty means all that are configured.
     pub regions: Vec<Region>,
     /// Conditions on the event itself.

@@ -8,13 +8,14 @@ use tokio::time::timeout;
 use super::engine::Shared;
 use super::item::{KeyOwner, Route};
 use crate::backend::SearchContext;
-use crate::plan::{Reason, ReasonCode, Scan, ScanTarget};
+use crate::plan::{Inventory, Reason, ReasonCode, Scan, ScanTarget};
 use crate::query::{AccessKeyId, Identity};
 
 /// Whose the access keys of the question are: worth more than many accounts that say nothing.
 pub(super) async fn read_key_owners(
     shared: &Shared,
     context: &SearchContext,
+    inventory: &Inventory,
     limit: Duration,
 ) -> Vec<KeyOwner> {
     let parts = &shared.parts;
@@ -37,7 +38,7 @@ pub(super) async fn read_key_owners(
         KeyOwner {
             access_key_id: key.clone(),
             in_federation: (account.as_ref())
-                .is_ok_and(|owner| parts.accounts.iter().any(|a| a.id == *owner)),
+                .is_ok_and(|owner| inventory.account(*owner).is_some()),
             account,
         }
     });

@@ -1,6 +1,5 @@
 //! The engine: everything that searches share, and the one way to start a search.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -10,14 +9,16 @@ use futures::stream::{self, BoxStream, StreamExt};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::accounts::AccountsView;
 use super::fan_out::PageMemory;
 use super::item::SearchItem;
 use super::resume::scope_digest;
 use super::run::Search;
 use crate::backend::{Backend, ScanBudget, SearchContext};
 use crate::clock::Clock;
-use crate::plan::Reason;
 use crate::plan::facts::{AcceptedGap, AccountFacts, ArchiveFacts, LogGroupFacts, Routing};
+use crate::plan::inventory::NotSelected;
+use crate::plan::{Inventory, Reason};
 use crate::query::{AccessKeyId, AccountId, EventQuery};
 
 /// What planning asks AWS beforehand.
@@ -37,6 +38,8 @@ pub trait FactSource: Send + Sync {
 /// The bounds that the engine keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EngineLimits {
+    /// Accounts that one search may read.
+    pub max_accounts: usize,
     /// Searches at once in this process.
     pub concurrent_searches: usize,
     /// Bytes of events that wait for their turn, for all searches.
@@ -52,6 +55,7 @@ pub struct EngineLimits {
 impl Default for EngineLimits {
     fn default() -> Self {
         Self {
+            max_accounts: usize::MAX,
             concurrent_searches: 64,
             page_memory_bytes: 64 * 1024 * 1024,
             queries_per_search: 4,
@@ -65,8 +69,8 @@ impl Default for EngineLimits {
 pub struct EngineParts {
     /// The service's clock.
     pub clock: Clock,
-    /// The federation's accounts.
-    pub accounts: Vec<AccountFacts>,
+    /// The federation's accounts, as they are known from time to time.
+    pub accounts: AccountsView,
     /// What is known to be unreadable, and accepted.
     pub accepted_gaps: Arc<[AcceptedGap]>,
     /// How routing is tuned.
@@ -104,6 +108,27 @@ pub enum Refusal {
     /// Accounts that are not in this federation (or not the caller's to see).
     #[error("accounts that are not in this federation: {}", join(.0))]
     UnknownAccounts(Vec<AccountId>),
+    /// A part of the account selector means no account of this federation.
+    #[error("{field}: no account of this federation is selected by {value}")]
+    NothingSelected {
+        /// The field's path in the request.
+        field: String,
+        /// Its value, as written.
+        value: String,
+    },
+    /// The federation's accounts have not been discovered yet.
+    #[error("the federation's accounts are not known yet: {0}")]
+    AccountsNotKnown(String),
+    /// The search would read more accounts than one may.
+    #[error(
+        "{asked} accounts would be searched, at most {limit} are allowed (limits.max_accounts)"
+    )]
+    TooManyAccounts {
+        /// So many.
+        asked: usize,
+        /// `limits.max_accounts`.
+        limit: usize,
+    },
     /// The resume token's search read other accounts or Regions than this one would.
     #[error(
         "the federation's accounts or Regions have changed since the resume token was issued: \
@@ -141,10 +166,16 @@ impl Engine {
         self.shared.parts.clock
     }
 
-    /// The federation's accounts.
-    #[must_use]
-    pub fn accounts(&self) -> &[AccountFacts] {
-        &self.shared.parts.accounts
+    /// The federation's accounts now, with why they may be out of date.
+    pub fn inventory(&self) -> Result<(Arc<Inventory>, Option<Reason>), Refusal> {
+        let known = self.shared.parts.accounts.now();
+        match (known.inventory, known.failure) {
+            (Some(inventory), failure) => Ok((inventory, failure)),
+            (None, Some(reason)) => Err(Refusal::AccountsNotKnown(reason.message)),
+            (None, None) => Err(Refusal::AccountsNotKnown(
+                "they are being discovered".into(),
+            )),
+        }
     }
 
     /// The archives, described.
@@ -170,7 +201,13 @@ impl Engine {
         caller: Arc<str>,
         deadline: Option<Instant>,
     ) -> Result<SearchStream, Refusal> {
-        let accounts = self.accounts_asked(&query)?;
+        let (inventory, _) = self.inventory()?;
+        let accounts = selected(&inventory, &query)?;
+        let limit = self.shared.parts.limits.max_accounts;
+        if accounts.len() > limit {
+            let asked = accounts.len();
+            return Err(Refusal::TooManyAccounts { asked, limit });
+        }
         let scope = scope_digest(accounts.iter().map(|account| {
             let regions = if query.regions.is_empty() {
                 &account.regions
@@ -193,6 +230,10 @@ impl Engine {
             query,
             deadline,
         };
+        let accounts = Accounts {
+            selected: accounts,
+            inventory,
+        };
         let search = Search::new(Arc::clone(&self.shared), context, accounts, scope, permit);
         let next = |mut search: Search| async move {
             let item = search.next().await?;
@@ -200,20 +241,29 @@ impl Engine {
         };
         Ok(stream::unfold(search, next).boxed())
     }
+}
 
-    fn accounts_asked(&self, query: &EventQuery) -> Result<Vec<AccountFacts>, Refusal> {
-        let asked: BTreeSet<AccountId> = query.account_ids.iter().copied().collect();
-        let known: BTreeSet<AccountId> = self.accounts().iter().map(|account| account.id).collect();
-        let unknown: Vec<AccountId> = asked.difference(&known).copied().collect();
-        if !unknown.is_empty() {
-            return Err(Refusal::UnknownAccounts(unknown));
-        }
-        let all = asked.is_empty();
-        Ok((self.accounts().iter())
-            .filter(|account| all || asked.contains(&account.id))
-            .cloned()
-            .collect())
-    }
+/// The accounts of one search, as they were when it began.
+pub(super) struct Accounts {
+    /// Those that it reads.
+    pub selected: Vec<AccountFacts>,
+    /// All of the federation.
+    pub inventory: Arc<Inventory>,
+}
+
+fn selected(inventory: &Inventory, query: &EventQuery) -> Result<Vec<AccountFacts>, Refusal> {
+    let selected = inventory.select(&query.account_ids, &query.account_selector);
+    selected.map_err(|why| match why {
+        NotSelected::Unknown(accounts) => Refusal::UnknownAccounts(accounts),
+        NotSelected::Nothing { field, value } if field.is_empty() => Refusal::NothingSelected {
+            field: "account_selector".into(),
+            value,
+        },
+        NotSelected::Nothing { field, value } => Refusal::NothingSelected {
+            field: format!("account_selector.{field}"),
+            value,
+        },
+    })
 }
 
 fn join(accounts: &[AccountId]) -> String {

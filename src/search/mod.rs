@@ -6,6 +6,7 @@
 //! [`outcomes`] says how each scan ended, and `verification` whether there was anything to read. A search is a stream that owns its tasks: polling it
 //! drives it, dropping it stops it.
 
+pub mod accounts;
 pub mod admission;
 mod announcement;
 pub mod engine;
@@ -19,6 +20,7 @@ mod run;
 mod running;
 mod verification;
 
+pub use accounts::AccountsView;
 pub use engine::{Engine, EngineLimits, EngineParts, FactSource, Refusal, SearchStream};
 pub use item::{Facets, PlanAnnouncement, Progress, SearchItem, StopReason, Summary};
 

@@ -141,6 +141,12 @@ pub fn request_digest(query: &EventQuery) -> [u8; 16] {
     digest.list("end", asked.end.iter());
     digest.list("lookback", asked.lookback_seconds.iter());
     digest.list("accounts", query.account_ids.iter());
+    let selector = &query.account_selector;
+    if !selector.is_empty() {
+        digest.list("account_names", selector.names.iter());
+        digest.list("organizational_units", selector.organizational_units.iter());
+        digest.list("account_tags", selector.tags.iter());
+    }
     digest.list("regions", query.regions.iter());
     digest.list("event_names", query.filter.event_names.iter());
     digest.list("event_sources", query.filter.event_sources.iter());

@@ -8,7 +8,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until};
 
 use super::announcement::{read_key_owners, routes};
-use super::engine::Shared;
+use super::engine::{Accounts, Shared};
 use super::facets::FacetCounter;
 use super::fan_out::{FanOut, HeldEvent, Step};
 use super::item::{PlanAnnouncement, Progress, SearchItem, StopReason};
@@ -18,7 +18,6 @@ use super::resume::TokenWriter;
 use super::running::{Running, describe};
 use super::verification::Verification;
 use crate::backend::SearchContext;
-use crate::plan::facts::AccountFacts;
 use crate::plan::{Facts, QueryPlan, ScanOutcome, ScanTarget};
 use crate::query::{AccountId, RecordView};
 
@@ -31,7 +30,7 @@ const NAMED_IN_PROGRESS: usize = 3;
 pub(super) struct Search {
     shared: Arc<Shared>,
     context: Arc<SearchContext>,
-    accounts: Vec<AccountFacts>,
+    accounts: Accounts,
     tokens: Option<TokenWriter>,
     scope: [u8; 16],
     /// Messages that are ready.
@@ -60,7 +59,7 @@ impl Search {
     pub(super) fn new(
         shared: Arc<Shared>,
         context: SearchContext,
-        accounts: Vec<AccountFacts>,
+        accounts: Accounts,
         scope: [u8; 16],
         permit: OwnedSemaphorePermit,
     ) -> Self {
@@ -110,10 +109,10 @@ impl Search {
         }
         let (archives, key_owners) = tokio::join!(
             self.shared.parts.facts.archives(limit),
-            read_key_owners(&self.shared, &self.context, limit),
+            read_key_owners(&self.shared, &self.context, &self.accounts.inventory, limit),
         );
         let facts = Facts {
-            accounts: self.accounts.clone(),
+            accounts: self.accounts.selected.clone(),
             archives,
             log_groups: self.shared.parts.facts.log_groups(),
             accepted_gaps: Arc::clone(&self.shared.parts.accepted_gaps),
@@ -121,7 +120,7 @@ impl Search {
         };
         let plan = crate::plan::plan(query, &facts, now);
         let tokens = TokenWriter::new(query, self.scope, plan.horizon);
-        let names: BTreeMap<AccountId, Option<Arc<str>>> = (self.accounts.iter())
+        let names: BTreeMap<AccountId, Option<Arc<str>>> = (self.accounts.selected.iter())
             .map(|account| (account.id, account.name.clone()))
             .collect();
         self.ready

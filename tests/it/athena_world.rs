@@ -13,8 +13,8 @@ use identity_trail::federation::{Federation, HubCredentials};
 use identity_trail::plan::facts::ArchiveFacts;
 use identity_trail::plan::{Scan, ScanId, ScanTarget};
 use identity_trail::query::{
-    AccountId, AskedRange, Event, EventCategory, EventFilter, EventQuery, EventTime, Identity,
-    RecordView, Region, SearchOrder, TimeRange,
+    AccountId, AccountSelector, AskedRange, Event, EventCategory, EventFilter, EventQuery,
+    EventTime, Identity, RecordView, Region, SearchOrder, TimeRange,
 };
 use identity_trail::sandbox::{Account, Data, Sandbox, SandboxConfig};
 use tokio::time::timeout;
@@ -208,6 +208,7 @@ impl Ask {
                 range: self.range,
                 asked_range: AskedRange::default(),
                 account_ids: Vec::new(),
+                account_selector: AccountSelector::default(),
                 regions: Vec::new(),
                 filter: self.filter.clone(),
                 order: self.order,

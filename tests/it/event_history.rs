@@ -10,8 +10,8 @@ use identity_trail::config::Config;
 use identity_trail::federation::{Federation, HubCredentials};
 use identity_trail::plan::{LookupAttribute, Lookups, ReasonCode, Scan, ScanId, ScanTarget};
 use identity_trail::query::{
-    AskedRange, Event, EventCategory, EventFilter, EventId, EventQuery, EventTime, RecordView,
-    SearchOrder, TimeRange,
+    AccountSelector, AskedRange, Event, EventCategory, EventFilter, EventId, EventQuery, EventTime,
+    RecordView, SearchOrder, TimeRange,
 };
 use identity_trail::sandbox::{Denial, FaultSettings, Sandbox, SandboxConfig};
 use serde_json::Value;
@@ -511,6 +511,7 @@ fn search(range: TimeRange) -> Arc<SearchContext> {
         range,
         asked_range: AskedRange::default(),
         account_ids: Vec::new(),
+        account_selector: AccountSelector::default(),
         regions: Vec::new(),
         filter: EventFilter::default(),
         order: SearchOrder::default(),

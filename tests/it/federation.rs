@@ -52,7 +52,8 @@ async fn an_account_that_is_not_in_the_federation_is_a_defect_of_who_asks() {
         .federation
         .sdk_config("999999999999".parse().unwrap(), &region);
     assert_eq!(refused.await.unwrap_err().code, ReasonCode::Internal);
-    assert_eq!(world.federation.accounts().len(), 2);
+    let known = world.federation.known().borrow().clone();
+    assert_eq!(known.inventory.unwrap().accounts.len(), 2);
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ async fn page(
     let request = ListAccountsRequest {
         page_size,
         page_token: page_token.to_owned(),
+        account_selector: None,
     };
     client.list_accounts(request).await.unwrap().into_inner()
 }

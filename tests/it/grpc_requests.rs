@@ -298,6 +298,7 @@ async fn bad_pages_are_refused() {
             ListAccountsRequest {
                 page_size: -1,
                 page_token: String::new(),
+                account_selector: None,
             },
             "page_size",
         ),
@@ -305,6 +306,7 @@ async fn bad_pages_are_refused() {
             ListAccountsRequest {
                 page_size: 0,
                 page_token: "222222222222".into(),
+                account_selector: None,
             },
             "page_token",
         ),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use identity_trail::config::Limits;
-use identity_trail::grpc::{Probe, ReadinessPace, Server, ServerParts};
+use identity_trail::grpc::{Probe, Readiness, ReadinessPace, Server, ServerParts};
 use identity_trail::plan::{Reason, ReasonCode};
 use prost::Message;
 use tokio::sync::{Mutex, mpsc};
@@ -76,7 +76,7 @@ reflection_test!(reflection_answers_in_v1, v1);
 reflection_test!(reflection_answers_in_v1alpha, v1alpha);
 
 /// A server whose readiness the test decides, probe by probe.
-async fn scripted() -> (Service, Server, mpsc::Sender<Result<(), Reason>>) {
+async fn scripted() -> (Service, Server, mpsc::Sender<Result<Readiness, Reason>>) {
     let service = Service::start(&[]).await;
     let (script, results) = mpsc::channel(1);
     let results = Arc::new(Mutex::new(results));
@@ -129,15 +129,31 @@ async fn a_service_is_ready_once_its_credentials_have_been_seen_to_work() {
     let mut health = watch(connect(&server).await, SERVICE).await;
     assert_eq!(next(&mut health).await, Some(ServingStatus::NotServing));
     script.send(failed()).await.unwrap();
-    script.send(Ok(())).await.unwrap();
+    script.send(Ok(Readiness::Ready)).await.unwrap();
     assert_eq!(next(&mut health).await, Some(ServingStatus::Serving));
     // One failure is forgiven, two in a row are not.
-    for result in [failed(), Ok(()), failed(), failed()] {
+    for result in [failed(), Ok(Readiness::Ready), failed(), failed()] {
         script.send(result).await.unwrap();
     }
     assert_eq!(next(&mut health).await, Some(ServingStatus::NotServing));
-    script.send(Ok(())).await.unwrap();
+    script.send(Ok(Readiness::Ready)).await.unwrap();
     assert_eq!(next(&mut health).await, Some(ServingStatus::Serving));
+}
+
+#[tokio::test]
+async fn accounts_that_may_be_out_of_date_show_under_a_name_of_their_own() {
+    let (_service, server, script) = scripted().await;
+    let channel = connect(&server).await;
+    let mut accounts = watch(channel.clone(), "accounts").await;
+    assert_eq!(next(&mut accounts).await, Some(ServingStatus::NotServing));
+    script.send(Ok(Readiness::Ready)).await.unwrap();
+    assert_eq!(next(&mut accounts).await, Some(ServingStatus::Serving));
+    let stale = Reason::new(ReasonCode::Unreachable, "no way to AWS Organizations");
+    script.send(Ok(Readiness::Degraded(stale))).await.unwrap();
+    assert_eq!(next(&mut accounts).await, Some(ServingStatus::NotServing));
+    // The service itself goes on serving what it knew last.
+    let mut whole = watch(channel, "").await;
+    assert_eq!(next(&mut whole).await, Some(ServingStatus::Serving));
 }
 
 #[tokio::test]
@@ -145,7 +161,7 @@ async fn shutting_down_ends_those_who_watch() {
     let (_service, server, script) = scripted().await;
     let mut whole = watch(connect(&server).await, "").await;
     assert_eq!(next(&mut whole).await, Some(ServingStatus::NotServing));
-    script.send(Ok(())).await.unwrap();
+    script.send(Ok(Readiness::Ready)).await.unwrap();
     assert_eq!(next(&mut whole).await, Some(ServingStatus::Serving));
     let shut_down = tokio::spawn(server.shut_down(Duration::from_mins(1)));
     assert_eq!(next(&mut whole).await, Some(ServingStatus::NotServing));

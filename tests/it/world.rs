@@ -8,8 +8,8 @@ use identity_trail::config::Config;
 use identity_trail::federation::HubCredentials;
 use identity_trail::plan::ScanOutcome;
 use identity_trail::query::{
-    AskedRange, Event, EventFilter, EventQuery, EventTime, Identity, RecordView, Region,
-    SearchOrder, TimeRange,
+    AccountSelector, AskedRange, Event, EventFilter, EventQuery, EventTime, Identity, RecordView,
+    Region, SearchOrder, TimeRange,
 };
 use identity_trail::sandbox::{Sandbox, SandboxConfig};
 use identity_trail::search::{PlanAnnouncement, SearchItem, SearchStream, Summary};
@@ -175,6 +175,7 @@ pub fn question(identities: Vec<Identity>, range: TimeRange) -> EventQuery {
         range,
         asked_range: AskedRange::default(),
         account_ids: Vec::new(),
+        account_selector: AccountSelector::default(),
         regions: Vec::new(),
         filter: EventFilter::default(),
         order: SearchOrder::default(),

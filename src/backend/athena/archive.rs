@@ -1,6 +1,5 @@
 //! One archive of the configuration: how to get at it, and what is known of its table.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,7 +32,6 @@ pub(super) struct Archive {
     pub queries: Arc<Semaphore>,
     access: Access,
     federation: Arc<Federation>,
-    account_names: Arc<HashMap<AccountId, Arc<str>>>,
     /// Set once, by whoever asks first; a failure leaves it unset for the next to try.
     table: OnceCell<Arc<TableFacts>>,
     /// What is known of its log files.
@@ -50,12 +48,7 @@ pub(super) struct Session {
 }
 
 impl Archive {
-    pub fn new(
-        config: config::Archive,
-        access: Access,
-        federation: Arc<Federation>,
-        account_names: Arc<HashMap<AccountId, Arc<str>>>,
-    ) -> Self {
+    pub fn new(config: config::Archive, access: Access, federation: Arc<Federation>) -> Self {
         let queries = usize::try_from(config.max_concurrent_queries).unwrap_or(1);
         Self {
             name: config.name.as_str().into(),
@@ -63,7 +56,6 @@ impl Archive {
             queries: Arc::new(Semaphore::new(queries)),
             access,
             federation,
-            account_names,
             table: OnceCell::new(),
             log_days: LogDaysKnown::default(),
         }
@@ -117,7 +109,7 @@ impl Archive {
 
     /// The account's name in the federation.
     pub fn account_name(&self, account: AccountId) -> Option<Arc<str>> {
-        self.account_names.get(&account).cloned()
+        self.federation.account_name(account)
     }
 
     /// What it declares to hold and what its table has, read at the first call. A table that cannot

@@ -18,7 +18,6 @@ mod rows;
 mod sql;
 mod table;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,12 +48,6 @@ impl Athena {
     /// stop abandoned queries.
     #[must_use]
     pub fn new(config: &Config, federation: &Arc<Federation>) -> Self {
-        let names: HashMap<_, _> = federation
-            .accounts()
-            .iter()
-            .filter_map(|account| Some((account.id, account.name.clone()?)))
-            .collect();
-        let names = Arc::new(names);
         let archives = config.archives.iter().filter_map(|entry| {
             // The configuration was checked: each archive has a way in.
             let access = config.archive_access(&entry.value)?;
@@ -62,7 +55,6 @@ impl Athena {
                 entry.value.clone(),
                 access,
                 Arc::clone(federation),
-                Arc::clone(&names),
             )))
         });
         Self {

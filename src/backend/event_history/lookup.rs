@@ -87,7 +87,7 @@ impl Lookup {
         let (mut throttles, mut faults, mut renewed) = (0, 0, false);
         loop {
             let session = self.shared.federation.session(self.account);
-            let key = match session {
+            let key = match &session {
                 Some(session) => {
                     let issued = session.credentials(Duration::ZERO).await;
                     let issued = issued.map_err(NoPage::Failed)?;

@@ -103,9 +103,7 @@ impl Place {
                 region: region.clone(),
                 attribute: None,
             },
-            account_name: federation
-                .account(account)
-                .and_then(|facts| facts.name.clone()),
+            account_name: federation.account_name(account),
         }
     }
 

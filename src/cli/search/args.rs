@@ -176,6 +176,7 @@ impl SearchArgs {
             end_time: self.until.map(proto_time),
             lookback,
             account_ids: self.accounts.clone(),
+            account_selector: None,
             regions: self.regions.clone(),
             filter: Some(filter),
             order: pb::SearchOrder::NewestFirst.into(),

@@ -143,7 +143,6 @@ mod tests {
             // Half a second past NOW.
             now: Timestamp::new(NOW, 500_000_000).unwrap(),
             limits: &Limits::default(),
-            federation_size: 1,
         };
         let interval = interval(request, &rules, &mut findings);
         findings.finish()?;

@@ -8,11 +8,13 @@ pub mod interval;
 pub mod item;
 pub mod outcome;
 pub mod request;
+mod selector;
 pub mod user_identity;
 
 pub use findings::{Findings, Rejection};
 pub use item::responses;
 pub use request::{Rules, event_query};
+pub(super) use selector::account_selector;
 
 use jiff::Timestamp;
 
@@ -24,7 +26,7 @@ pub(super) fn count(number: impl TryInto<i64>) -> i64 {
     number.try_into().unwrap_or(i64::MAX)
 }
 
-fn timestamp(time: Timestamp) -> prost_types::Timestamp {
+pub(super) fn timestamp(time: Timestamp) -> prost_types::Timestamp {
     // Protobuf counts nanoseconds forward from the second; jiff's have the sign of the whole.
     let (second, nanosecond) = (time.as_second(), time.subsec_nanosecond());
     let borrow = nanosecond < 0;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Findings, Rejection, identity, interval};
+use super::{Findings, Rejection, identity, interval, selector};
 use crate::config::Limits;
 use crate::grpc::pb;
 use crate::query::{
@@ -22,8 +22,6 @@ pub struct Rules<'a> {
     pub now: Timestamp,
     /// What one request may ask.
     pub limits: &'a Limits,
-    /// How many accounts the federation has: what a request that names none asks for.
-    pub federation_size: usize,
 }
 
 /// How far a resume token's interval may end after this replica's now: clocks differ.
@@ -41,6 +39,7 @@ pub fn event_query(
     let identities = identity::identities(&request.identities, rules.limits, found);
     let interval = interval::interval(request, rules, found);
     let account_ids = account_ids(&request.account_ids, rules, found);
+    let account_selector = selector::account_selector(request.account_selector.as_ref(), found);
     let regions = regions(&request.regions, found);
     let filter = filter(request.filter.as_ref(), rules.limits, found);
     let order = order(request.order, found);
@@ -56,6 +55,7 @@ pub fn event_query(
         range,
         asked_range,
         account_ids,
+        account_selector,
         regions,
         filter,
         order,
@@ -78,13 +78,8 @@ pub fn event_query(
 }
 
 fn account_ids(list: &[String], rules: &Rules<'_>, findings: &mut Findings) -> Vec<AccountId> {
-    let searched = if list.is_empty() {
-        rules.federation_size
-    } else {
-        list.len()
-    };
     let limit = rules.limits.max_accounts;
-    findings.check_length("account_ids", searched, limit, "limits.max_accounts");
+    findings.check_length("account_ids", list.len(), limit, "limits.max_accounts");
     let mut accounts = BTreeSet::new();
     for (index, text) in list.iter().enumerate() {
         match text.parse() {

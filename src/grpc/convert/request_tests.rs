@@ -18,7 +18,6 @@ fn read_at(now: i64, request: &pb::SearchEventsRequest) -> Result<EventQuery, Re
     let rules = Rules {
         now: Timestamp::from_second(now).unwrap(),
         limits: &Limits::default(),
-        federation_size: 12,
     };
     event_query(request, &rules)
 }

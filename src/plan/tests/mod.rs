@@ -13,8 +13,8 @@ use super::facts::{
     AccountFacts, ArchiveFacts, Declared, Facts, LogGroupFacts, ReadLogsWith, TableFacts,
 };
 use crate::query::{
-    AccountId, AskedRange, EventCategory, EventFilter, EventQuery, EventTime, Identity, RecordView,
-    Region, SearchOrder, TimeRange,
+    AccountId, AccountSelector, AskedRange, EventCategory, EventFilter, EventQuery, EventTime,
+    Identity, RecordView, Region, SearchOrder, TimeRange,
 };
 
 /// The tests' now.
@@ -58,6 +58,7 @@ fn ask(identity: Identity, from: i64, to: i64) -> EventQuery {
         range: TimeRange::new(ago(from), ago(to)).unwrap(),
         asked_range: AskedRange::default(),
         account_ids: vec![],
+        account_selector: AccountSelector::default(),
         regions: vec![],
         filter: EventFilter::default(),
         order: SearchOrder::default(),
@@ -72,12 +73,7 @@ fn ask(identity: Identity, from: i64, to: i64) -> EventQuery {
 
 /// Accounts 1 and 2 in one Region, no archive.
 fn facts() -> Facts {
-    let account = |number| AccountFacts {
-        id: account(number),
-        name: None,
-        regions: vec![region("eu-west-1")],
-        event_history: true,
-    };
+    let account = |number| AccountFacts::new(account(number), vec![region("eu-west-1")]);
     Facts {
         accounts: vec![account(1), account(2)],
         ..Facts::default()

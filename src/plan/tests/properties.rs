@@ -106,10 +106,8 @@ fn some_accounts() -> impl Strategy<Value = Vec<AccountFacts>> {
         let facts = (1..)
             .zip(accounts)
             .map(|(number, (regions, event_history))| AccountFacts {
-                id: account(number),
-                name: None,
-                regions: regions.into_iter().collect(),
                 event_history,
+                ..AccountFacts::new(account(number), regions.into_iter().collect())
             });
         facts.collect()
     })

@@ -15,13 +15,15 @@ use tokio_util::sync::CancellationToken;
 use crate::backend::{Backend, Page, PageCost, ScanError, ScanReader, SearchContext};
 use crate::clock::Clock;
 use crate::plan::facts::{AccountFacts, ArchiveFacts, LogGroupFacts, Routing};
-use crate::plan::{Reason, ReasonCode, Scan, ScanTarget};
+use crate::plan::{Inventory, Reason, ReasonCode, Scan, ScanTarget};
 use crate::query::record::{ReadFrom, TextOrigin, parse_record};
 use crate::query::{
-    AccessKeyId, AccountId, AskedRange, BackendKind, Event, EventFilter, EventQuery, EventTime,
-    Identity, Provenance, RecordView, Region, SearchOrder, TimeRange,
+    AccessKeyId, AccountId, AccountSelector, AskedRange, BackendKind, Event, EventFilter,
+    EventQuery, EventTime, Identity, Provenance, RecordView, Region, SearchOrder, TimeRange,
 };
-use crate::search::{Engine, EngineLimits, EngineParts, FactSource, SearchItem, Summary};
+use crate::search::{
+    AccountsView, Engine, EngineLimits, EngineParts, FactSource, SearchItem, Summary,
+};
 
 /// The present of every scripted search, in epoch seconds.
 pub const NOW: i64 = 1_790_000_000;
@@ -192,6 +194,7 @@ pub fn query(seconds: i64) -> EventQuery {
         range: TimeRange::new(end.plus(-seconds), end).unwrap(),
         asked_range: AskedRange::default(),
         account_ids: Vec::new(),
+        account_selector: AccountSelector::default(),
         regions: Vec::new(),
         filter: EventFilter::default(),
         order: SearchOrder::default(),
@@ -215,13 +218,9 @@ pub struct World {
 pub fn world(scripts: Vec<Script>, permits: usize, limits: EngineLimits) -> World {
     let region: Region = "us-east-1".parse().unwrap();
     let answers = Arc::new(AtomicUsize::new(0));
-    let accounts = (0..scripts.len()).map(|number| AccountFacts {
-        id: account(number),
-        name: None,
-        regions: vec![region.clone()],
-        event_history: true,
-    });
-    let accounts: Vec<_> = accounts.collect();
+    let accounts = (0..scripts.len())
+        .map(|number| AccountFacts::new(account(number), vec![region.clone()]))
+        .collect();
     let scripts = scripts
         .into_iter()
         .enumerate()
@@ -234,7 +233,7 @@ pub fn world(scripts: Vec<Script>, permits: usize, limits: EngineLimits) -> Worl
     let drain = CancellationToken::new();
     let engine = Engine::new(EngineParts {
         clock: Clock::starting_at(Timestamp::from_second(NOW).unwrap()),
-        accounts,
+        accounts: AccountsView::fixed(Inventory::of_list(accounts)),
         accepted_gaps: Arc::default(),
         routing: Routing::default(),
         limits,

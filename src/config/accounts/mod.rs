@@ -1,10 +1,18 @@
-//! Section `accounts`: the federation, and how the service gets into each account.
+//! Section `accounts`: the federation, as a list or as an organization has it, and how the service
+//! gets into each account.
+
+mod access;
+mod organization;
 
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 
 use super::{Invalid, value};
 use crate::query::{AccountId, Region, RoleName};
+
+pub(super) use access::AccessKeys;
+pub use access::{Access, ExternalId, RoleArnTemplate};
+pub use organization::{AccountsMeant, Organization};
 
 /// The accounts that the service reads.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -13,8 +21,12 @@ pub struct Accounts {
     /// What holds for every account that does not say otherwise.
     #[serde(default)]
     pub defaults: AccountDefaults,
-    /// The accounts, each once.
+    /// The accounts, each once; empty where `organization` lists them.
+    #[serde(default)]
     pub list: Vec<Spanned<Account>>,
+    /// The organization whose accounts they are; not together with `list`.
+    #[serde(default)]
+    pub organization: Option<Spanned<Organization>>,
 }
 
 /// How to get into accounts that do not say otherwise.
@@ -70,59 +82,6 @@ pub enum CredentialsOf {
     Hub,
 }
 
-/// How the service gets into an account.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Access {
-    /// With its own credentials.
-    Hub,
-    /// By assuming this role.
-    Role {
-        /// The role's ARN.
-        arn: String,
-        /// The external id to present.
-        external_id: Option<ExternalId>,
-    },
-}
-
-/// What one place (an account, an archive) says about access; what it leaves out, the next says.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct AccessKeys<'a> {
-    pub role_name: Option<&'a RoleName>,
-    pub role_arn: Option<&'a RoleArnTemplate>,
-    pub external_id: Option<&'a ExternalId>,
-    pub hub: bool,
-}
-
-impl AccessKeys<'_> {
-    /// Resolves access to `account`, from the closest place to the defaults.
-    pub(super) fn resolve(places: &[Self], account: AccountId, partition: &str) -> Option<Access> {
-        let external_id = places.iter().find_map(|place| place.external_id).cloned();
-        places.iter().find_map(|place| {
-            let arn = match (place.hub, place.role_arn, place.role_name) {
-                (true, ..) => return Some(Access::Hub),
-                (_, Some(template), _) => template.for_account(account),
-                (_, _, Some(name)) => format!("arn:{partition}:iam::{account}:role/{name}"),
-                _ => return None,
-            };
-            let external_id = external_id.clone();
-            Some(Access::Role { arn, external_id })
-        })
-    }
-
-    /// What is wrong with the combination, if anything.
-    pub(super) fn conflict(&self) -> Option<&'static str> {
-        if self.role_name.is_some() && self.role_arn.is_some() {
-            Some("give role_name or role_arn, not both")
-        } else if self.hub
-            && (self.role_name.is_some() || self.role_arn.is_some() || self.external_id.is_some())
-        {
-            Some("credentials: hub needs no role and no external_id: give one or the other")
-        } else {
-            None
-        }
-    }
-}
-
 impl AccountDefaults {
     pub(super) fn access_keys(&self) -> AccessKeys<'_> {
         AccessKeys {
@@ -146,11 +105,16 @@ impl Account {
 }
 
 impl Accounts {
-    /// The account of this id, if it is in the list.
+    /// What the configuration says of this account in particular.
     #[must_use]
     pub fn get(&self, id: AccountId) -> Option<&Account> {
+        let overrides = self
+            .organization
+            .iter()
+            .flat_map(|org| &org.value.overrides);
         self.list
             .iter()
+            .chain(overrides)
             .map(|entry| &entry.value)
             .find(|account| account.id == id)
     }
@@ -159,12 +123,56 @@ impl Accounts {
         if let Some(conflict) = self.defaults.access_keys().conflict() {
             return Err(Invalid::new("accounts.defaults", None, conflict));
         }
+        if let Some(organization) = &self.organization {
+            let line = organization.referenced.line();
+            if !self.list.is_empty() {
+                return Err(Invalid::new(
+                    "accounts",
+                    Some(line),
+                    "give list or organization, not both: what differs for single accounts of an organization goes to its overrides",
+                ));
+            }
+            organization.value.check(line)?;
+            self.check_entries(
+                "accounts.organization.overrides",
+                &organization.value.overrides,
+            )?;
+            if self.defaults.role_name.is_none() && self.defaults.role_arn.is_none() {
+                return Err(Invalid::new(
+                    "accounts.defaults",
+                    Some(line),
+                    "accounts that an organization lists need a role: give role_name or role_arn",
+                ));
+            }
+            // Roles have names; only a template has a place for the account.
+            let template = self.defaults.role_arn.as_ref();
+            if template.is_some_and(|template| !template.names_the_account()) {
+                return Err(Invalid::new(
+                    "accounts.defaults",
+                    Some(line),
+                    "role_arn is for many accounts: write {account_id} where the account goes",
+                ));
+            }
+            return Ok(());
+        }
+        self.check_entries("accounts.list", &self.list)?;
+        if self.list.is_empty() {
+            return Err(Invalid::new(
+                "accounts",
+                None,
+                "name at least one account in list, or give organization",
+            ));
+        }
+        Ok(())
+    }
+
+    fn check_entries(&self, key: &str, entries: &[Spanned<Account>]) -> Result<(), Invalid> {
         let mut seen = std::collections::HashSet::new();
-        for (index, entry) in self.list.iter().enumerate() {
+        for (index, entry) in entries.iter().enumerate() {
             let account = &entry.value;
             let refuse = |why: String| {
                 let line = Some(entry.referenced.line());
-                Err(Invalid::new(format!("accounts.list[{index}]"), line, why))
+                Err(Invalid::new(format!("{key}[{index}]"), line, why))
             };
             if !seen.insert(account.id) {
                 return refuse(format!("account {} is listed twice", account.id));
@@ -191,78 +199,10 @@ impl Accounts {
                 Some(_) => {}
             }
         }
-        if self.list.is_empty() {
-            return Err(Invalid::new(
-                "accounts.list",
-                None,
-                "name at least one account",
-            ));
-        }
         Ok(())
     }
 }
 
 fn yes() -> bool {
     true
-}
-
-/// A role's ARN with `{account_id}` in place of the account, or a plain one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RoleArnTemplate(String);
-
-impl RoleArnTemplate {
-    const ACCOUNT: &str = "{account_id}";
-
-    /// The ARN in `account`.
-    #[must_use]
-    pub fn for_account(&self, account: AccountId) -> String {
-        self.0.replace(Self::ACCOUNT, &account.to_string())
-    }
-}
-
-impl std::str::FromStr for RoleArnTemplate {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        use crate::query::identity::{ArnPrincipal, IdentityArn};
-        // Whatever the account, what comes out must be a role's ARN.
-        let sample = text.replace(Self::ACCOUNT, "000000000000");
-        match sample.parse::<IdentityArn>() {
-            Ok(arn) if matches!(arn.principal, ArnPrincipal::Role { .. }) => Ok(Self(text.into())),
-            _ => Err("a role's ARN is arn:PARTITION:iam::{account_id}:role/PATH/NAME"),
-        }
-    }
-}
-
-/// An external id: part of a trust policy, not a secret to AWS, yet not printed.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct ExternalId(String);
-
-impl ExternalId {
-    /// The id as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for ExternalId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ExternalId(…)")
-    }
-}
-
-impl std::str::FromStr for ExternalId {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let characters = text
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "_+=,.@:/-\\".contains(c));
-        if (2..=1224).contains(&text.len()) && characters {
-            Ok(Self(text.into()))
-        } else {
-            Err("an external id is 2 to 1224 letters, digits and any of _+=,.@:/\\-")
-        }
-    }
 }
