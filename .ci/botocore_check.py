@@ -1,4 +1,4 @@
-"""Calls the sandbox's STS, CloudTrail and Athena with botocore, whose signer and parsers are not those of the SDK
+"""Calls the sandbox's STS, CloudTrail, Athena and CloudWatch Logs with botocore, whose signer and parsers are not those of the SDK
 that the service uses, and compares what comes back with the log files themselves.
 
 usage: botocore_check.py SANDBOX_OUTPUT CORPUS_SET DATABASE TABLE
@@ -22,6 +22,7 @@ ACCOUNT = "123837392027"
 REGION = "us-east-1"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/identity-trail-reader"
 ATHENA_DEADLINE_SECONDS = 60
+LOG_GROUP = "cloudtrail/organization"
 
 EXPORTS = checks.exports(sys.argv[1])
 RECORDS = checks.records(sys.argv[2])
@@ -304,6 +305,89 @@ def athena_starts_once_for_a_token_and_stops():
     assert state in ("CANCELLED", "SUCCEEDED"), state
     code, status = refused(athena.get_query_execution, QueryExecutionId="00000000-0000-0000-0000-000000000000")
     assert (code, status) == ("InvalidRequestException", 400), (code, status)
+
+
+def epoch(time):
+    """A time in whole seconds."""
+    return int(datetime.fromisoformat(time).timestamp())
+
+
+def insights_end(logs, query_id):
+    """Waits for the end of an Insights query."""
+    deadline = time.monotonic() + ATHENA_DEADLINE_SECONDS
+    while True:
+        results = logs.get_query_results(queryId=query_id)
+        if results["status"] not in ("Scheduled", "Running"):
+            return results
+        assert time.monotonic() < deadline, results
+        time.sleep(0.1)
+
+
+@checks.check
+def logs_describe_their_group():
+    (group,) = client("logs").describe_log_groups()["logGroups"]
+    assert group["logGroupName"] == LOG_GROUP and group["retentionInDays"] == 365, group
+    assert group["arn"] == group["logGroupArn"] + ":*", group
+    assert client("logs", "eu-central-1").describe_log_groups()["logGroups"] == []
+
+
+@checks.check
+def logs_filter_events_in_pages():
+    expected = Counter(record["eventID"] for record in RECORDS if user_name(record) == "benjamin")
+    pages = client("logs").get_paginator("filter_log_events").paginate(
+        logGroupName=LOG_GROUP,
+        filterPattern='{ ($.userIdentity.type = "IAMUser") && ($.userIdentity.userName = "benjamin") }',
+        PaginationConfig={"PageSize": 40},
+    )
+    pages = [page["events"] for page in pages]
+    assert all(len(page) <= 40 for page in pages) and len(pages) >= 3, [len(page) for page in pages]
+    events = [event for page in pages for event in page]
+    found = [checks.json_of(event["message"]) for event in events]
+    assert Counter(record["eventID"] for record in found) == expected
+    times = [event["timestamp"] for event in events]
+    assert times == sorted(times), "not oldest first"
+    assert len({event["eventId"] for event in events}) == len(events)
+    assert all(event["logStreamName"].startswith(f"{ACCOUNT}_CloudTrail_") for event in events), events[0]
+
+
+@checks.check
+def logs_refuse_bad_requests():
+    logs = client("logs")
+    first = logs.filter_log_events(logGroupName=LOG_GROUP, limit=1)
+    for code, arguments in [
+        ("ResourceNotFoundException", {"logGroupName": "nobody"}),
+        ("InvalidParameterException", {"filterPattern": "ERROR"}),
+        ("InvalidParameterException", {"nextToken": "made up"}),
+        ("InvalidParameterException", {"nextToken": first["nextToken"], "filterPattern": "{ $.a = b }"}),
+        ("InvalidParameterException", {"startFromHead": False, "startTime": 1}),
+    ]:
+        got = refused(logs.filter_log_events, **{"logGroupName": LOG_GROUP, **arguments})
+        assert got == (code, 400), (arguments, got)
+
+
+@checks.check
+def insights_find_a_user():
+    logs = client("logs")
+    query = {
+        "logGroupNames": [LOG_GROUP],
+        "startTime": epoch("2023-07-01T00:00:00+00:00"),
+        "endTime": epoch("2023-07-20T00:00:00+00:00"),
+    }
+    text = 'fields @message, @timestamp | filter userIdentity.userName = "benjamin" | sort @timestamp desc'
+    results = insights_end(logs, logs.start_query(queryString=text, **query)["queryId"])
+    assert results["status"] == "Complete", results["status"]
+    rows = [{field["field"]: field["value"] for field in row} for row in results["results"]]
+    found = Counter(checks.json_of(row["@message"])["eventID"] for row in rows)
+    expected = [record for record in RECORDS if record["userIdentity"].get("userName") == "benjamin"]
+    assert found == Counter(record["eventID"] for record in expected)
+    times = [row["@timestamp"] for row in rows]
+    assert times == sorted(times, reverse=True), "not newest first"
+    assert results["statistics"]["recordsMatched"] == len(expected), results["statistics"]
+    assert results["statistics"]["recordsScanned"] == len(RECORDS), results["statistics"]
+    code, status = refused(logs.start_query, queryString="stats count(*)", **query)
+    assert (code, status) == ("MalformedQueryException", 400), (code, status)
+    code, status = refused(logs.stop_query, queryId="00000000-0000-0000-0000-000000000000")
+    assert (code, status) == ("ResourceNotFoundException", 400), (code, status)
 
 
 if __name__ == "__main__":

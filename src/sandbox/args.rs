@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::athena::TrinoConfig;
 use super::faults::{Denial, FaultSettings, Percent};
+use super::logs::LogsConfig;
 use super::{AthenaEngine, Data, OrganizationSpec, SandboxConfig};
 
 /// Flags of whatever starts a sandbox.
@@ -118,6 +119,25 @@ pub struct SandboxArgs {
     #[arg(long, value_name = "DIR", help_heading = "Sandbox")]
     pub athena_warehouse: Option<PathBuf>,
 
+    /// How many days the CloudWatch log group keeps an event
+    #[arg(
+        long,
+        value_name = "DAYS",
+        default_value_t = 365,
+        value_parser = clap::value_parser!(u32).range(1..=3653),
+        help_heading = "Sandbox"
+    )]
+    pub log_retention_days: u32,
+
+    /// FilterLogEvents calls a second for each account and Region, or `off`
+    #[arg(
+        long,
+        value_name = "N|off",
+        default_value = "25",
+        help_heading = "Sandbox"
+    )]
+    pub log_filter_rate: Rate,
+
     /// Answer every call that much later
     #[arg(
         long,
@@ -204,6 +224,24 @@ pub struct SandboxArgs {
         help_heading = "Sandbox faults"
     )]
     pub athena_fail_percent: Percent,
+
+    /// Let every Logs Insights query run at least that long
+    #[arg(
+        long,
+        value_name = "MS",
+        default_value_t = 0,
+        help_heading = "Sandbox faults"
+    )]
+    pub insights_slow_ms: u64,
+
+    /// Let that share of all Logs Insights queries fail
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        default_value = "0",
+        help_heading = "Sandbox faults"
+    )]
+    pub insights_fail_percent: Percent,
 }
 
 /// Calls a second, or no limit: `off`.
@@ -293,6 +331,13 @@ impl SandboxArgs {
             prerender: self.prerender,
             athena_slow: Duration::from_millis(self.athena_slow_ms),
             athena_fail: self.athena_fail_percent,
+            logs: LogsConfig {
+                retention_days: self.log_retention_days,
+                filter_rate: self.log_filter_rate.0,
+                ..LogsConfig::default()
+            },
+            insights_slow: Duration::from_millis(self.insights_slow_ms),
+            insights_fail: self.insights_fail_percent,
             faults: self.faults(),
             ..SandboxConfig::new(data)
         })
@@ -363,6 +408,9 @@ mod tests {
             "--deny-account=111122223333",
             "--deny-by-scp=222233334444",
             "--throttle-percent=30",
+            "--log-retention-days=30",
+            "--log-filter-rate=off",
+            "--insights-fail-percent=5",
             "--athena-engine=trino=http://localhost:8080",
             "--athena-warehouse=w",
         ];
@@ -372,6 +420,9 @@ mod tests {
         assert_eq!(config.faults.denied_accounts.len(), 2);
         assert_eq!(config.faults.throttle, "30".parse().unwrap());
         assert!(matches!(config.athena_engine, AthenaEngine::Trino(_)));
+        assert_eq!(config.logs.retention_days, 30);
+        assert_eq!(config.logs.filter_rate, None);
+        assert_eq!(config.insights_fail, "5".parse().unwrap());
     }
 
     #[test]
@@ -380,6 +431,7 @@ mod tests {
             "--lookup-rate=0",
             "--lookup-rate=fast",
             "--throttle-percent=101",
+            "--log-retention-days=0",
             "--now=yesterday",
             "--athena-engine=duckdb",
         ] {

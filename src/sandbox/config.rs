@@ -8,10 +8,11 @@ use jiff::Timestamp;
 
 use crate::clock::Clock;
 
-use super::athena::{AthenaConfig, AthenaFaults, Queries, QueryFailure, TrinoConfig};
+use super::athena::{AthenaConfig, AthenaFaults, QueryFailure, TrinoConfig};
 use super::faults::{FaultSettings, Percent};
 use super::log_file::LogFile;
-use super::logs::LogsConfig;
+use super::logs::{InsightsFailure, LogsConfig, LogsFaults};
+use super::query_faults::Queries;
 use super::trail::TrailSettings;
 use super::{Account, OrganizationSpec};
 
@@ -53,6 +54,10 @@ pub struct SandboxConfig {
     pub athena_fail: Percent,
     /// How CloudWatch Logs is set up. Its log group lies in the hub's account.
     pub logs: LogsConfig,
+    /// How long each Insights query takes at least.
+    pub insights_slow: Duration,
+    /// How many Insights queries fail.
+    pub insights_fail: Percent,
     /// What else goes wrong from the start.
     pub faults: FaultSettings,
 }
@@ -106,6 +111,8 @@ impl SandboxConfig {
             athena_slow: Duration::ZERO,
             athena_fail: Percent::NEVER,
             logs: LogsConfig::default(),
+            insights_slow: Duration::ZERO,
+            insights_fail: Percent::NEVER,
             faults: FaultSettings::default(),
         }
     }
@@ -132,6 +139,18 @@ impl SandboxConfig {
                 message: "The query failed because the sandbox was told to let it.".to_owned(),
             };
             faults.fail(failure, Queries::Share(self.athena_fail));
+        }
+        faults
+    }
+
+    /// What Insights queries do wrong from the start.
+    pub(super) fn logs_faults(&self) -> LogsFaults {
+        let faults = LogsFaults::default();
+        if !self.insights_slow.is_zero() {
+            faults.slow(self.insights_slow, Queries::ALL);
+        }
+        if self.insights_fail != Percent::NEVER {
+            faults.fail(InsightsFailure::Failed, Queries::Share(self.insights_fail));
         }
         faults
     }

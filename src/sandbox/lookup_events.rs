@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::call_rate::CallRate;
 use super::error::AwsError;
 use super::event_history::{Attribute, EventHistories, EventHistory, Lookup, Shelf, scatter};
 use super::faults::Faults;
-use super::lookup_rate::LookupRate;
 use super::page_token::{BadToken, PageTokens};
 
 const MAX_RESULTS: i64 = 50;
@@ -19,7 +19,7 @@ const MAX_RESULTS: i64 = 50;
 #[derive(Debug)]
 pub struct CloudTrail {
     pub(super) histories: EventHistories,
-    pub(super) rate: LookupRate,
+    pub(super) rate: CallRate,
     pub(super) tokens: PageTokens,
     pub(super) faults: Arc<Faults>,
     pub(super) seed: u64,

@@ -13,6 +13,7 @@
 
 pub mod args;
 pub mod athena;
+mod call_rate;
 mod config;
 mod credentials;
 pub mod error;
@@ -25,10 +26,10 @@ pub mod load;
 pub mod log_file;
 pub mod logs;
 mod lookup_events;
-mod lookup_rate;
 pub mod organization;
 mod page_token;
 mod protocol;
+pub mod query_faults;
 mod services;
 mod sigv4;
 mod stats;
@@ -56,15 +57,15 @@ use athena::{
     AthenaFaults, AthenaService, AthenaStats, DataFusionEngine, TableFiles, TrinoEngine,
     TrinoStartError,
 };
+use call_rate::CallRate;
 use credentials::{Keyring, Principal, unique_id};
 use event_history::EventHistories;
 use front_door::FrontDoor;
 use holdings::Holdings;
 use load::LoadError;
 use log_file::LogFile;
-use logs::LogsService;
+use logs::{LogsFaults, LogsService, LogsStats};
 use lookup_events::CloudTrail;
-use lookup_rate::LookupRate;
 use page_token::PageTokens;
 use services::Services;
 use stats::Counters;
@@ -120,6 +121,7 @@ impl Sandbox {
         let seed = config.seed;
         let clock = config.clock();
         let athena_faults = config.athena_faults();
+        let logs_faults = config.logs_faults();
         let loading = tokio::task::spawn_blocking(move || Holdings::of(config.data));
         let holdings = match loading.await {
             Ok(holdings) => holdings?,
@@ -138,7 +140,7 @@ impl Sandbox {
         let hub = keyring.issue(hub_principal(&hub_account_id), None);
         let cloudtrail = CloudTrail {
             histories: EventHistories::new(&files, seed, config.prerender),
-            rate: LookupRate::new(config.lookup_rate, config.other_tenants_rate, seed),
+            rate: CallRate::new(config.lookup_rate, config.other_tenants_rate, seed),
             tokens: PageTokens::new(seed, config.page_token_lifetime, config.page_token_uses),
             faults: Arc::clone(&faults),
             seed,
@@ -165,7 +167,7 @@ impl Sandbox {
             }
         };
         let athena = AthenaService::new(engine, table_files, config.athena, athena_faults);
-        let logs = LogsService::new(&hub_account_id, &files, config.logs, seed);
+        let logs = LogsService::new(&hub_account_id, &files, config.logs, logs_faults, seed);
         let services = Arc::new(Services {
             keyring,
             faults,
@@ -286,6 +288,18 @@ impl Sandbox {
     #[must_use]
     pub fn log_group_arn(&self) -> &str {
         self.services.logs.group_arn()
+    }
+
+    /// What its CloudWatch Logs has been asked of Insights so far.
+    #[must_use]
+    pub fn logs_stats(&self) -> LogsStats {
+        self.services.logs.stats()
+    }
+
+    /// What its Insights queries do wrong; can be changed while it serves.
+    #[must_use]
+    pub fn logs_faults(&self) -> &LogsFaults {
+        self.services.logs.faults()
     }
 
     /// What it does wrong; can be changed while it serves.

@@ -18,6 +18,7 @@ mod records;
 mod sandbox;
 mod sandbox_athena;
 mod sandbox_faults;
+mod sandbox_insights;
 mod sandbox_logs;
 mod sandbox_lookup;
 mod sandbox_sts;

@@ -20,7 +20,8 @@ pub mod table;
 pub mod trino;
 
 pub use self::datafusion::DataFusionEngine;
-pub use faults::{AthenaFaults, Queries, QueryFailure};
+pub use super::query_faults::Queries;
+pub use faults::{AthenaFaults, QueryFailure};
 pub use files::{BUCKET, TableFile, TableFiles};
 pub use service::{AthenaConfig, AthenaService, AthenaStats, WorkGroup};
 pub use trino::{TrinoConfig, TrinoEngine, TrinoStartError};

@@ -8,8 +8,10 @@ use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
+use crate::sandbox::query_faults::NextQuery;
+
 use super::engine::{Engine, EngineError, ResultSet, RunningQuery};
-use super::faults::QueryFaults;
+use super::faults::QueryFailure;
 use super::table::CATALOG;
 
 /// What was asked for.
@@ -129,7 +131,7 @@ impl Query {
         engine: Arc<dyn Engine>,
         slots: Arc<Semaphore>,
         active: OwnedSemaphorePermit,
-        faults: QueryFaults,
+        faults: NextQuery<QueryFailure>,
     ) {
         let end = End(&self);
         let slot = tokio::select! {

@@ -81,22 +81,32 @@ impl LogGroup {
     /// The places of the events from `start` to `end` (epoch milliseconds, both inclusive) that
     /// are there at `now`.
     pub fn places(&self, start: i64, end: i64, now: Timestamp) -> Range<usize> {
-        let now = now.as_millisecond();
         let start = start.max(self.oldest(now));
-        let end = end.min(now);
+        let end = end.min(now.as_millisecond());
         let from = (self.events).partition_point(|event| event.timestamp < start);
         let to = (self.events).partition_point(|event| event.timestamp <= end);
         from..to.max(from)
     }
 
-    /// The oldest time of which anything is kept at `now`, both in epoch milliseconds.
-    pub fn oldest(&self, now: i64) -> i64 {
-        now - i64::from(self.retention_days) * DAY_MILLIS
+    /// The oldest time of which anything is kept at `now`, in epoch milliseconds.
+    pub fn oldest(&self, now: Timestamp) -> i64 {
+        now.as_millisecond() - i64::from(self.retention_days) * DAY_MILLIS
     }
 
     /// The event at `place`, which is one of [`LogGroup::places`].
     pub fn event(&self, place: usize) -> &LogEvent {
         &self.events[place]
+    }
+
+    /// When it was created, in epoch milliseconds: with its first event.
+    pub fn created_at(&self) -> i64 {
+        self.events.first().map_or(0, |event| event.timestamp)
+    }
+
+    /// The bytes of the messages that are there at `now`.
+    pub fn stored_bytes(&self, now: Timestamp) -> usize {
+        let events = self.events[self.places(0, i64::MAX, now)].iter();
+        events.map(|event| event.record.json().len()).sum()
     }
 
     /// Whether it has a stream of this name.

@@ -1,22 +1,29 @@
 //! The API of CloudWatch Logs.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::{Value, json};
 
+use crate::sandbox::call_rate::CallRate;
 use crate::sandbox::error::AwsError;
 use crate::sandbox::log_file::LogFile;
-use crate::sandbox::lookup_rate::LookupRate;
 use crate::sandbox::page_token::PageTokens;
 
+use super::describe_log_groups::DescribeLogGroups;
+use super::execution::Execution;
 use super::filter_log_events::FilterLogEvents;
 use super::group::{LOG_GROUP_NAME, LOG_GROUP_REGION, LogGroup};
-use super::{invalid, parse};
+use super::query_results::GetQueryResults;
+use super::registry::{LogsStats, Registry};
+use super::start_query::StartQuery;
+use super::{LogsFaults, in_the_background, invalid, parse};
 
-/// How long FilterLogEvents' tokens can be used.
-const TOKEN_LIFETIME: Duration = Duration::from_hours(24);
+/// How long FilterLogEvents' tokens can be used, and GetQueryResults'.
+const PAGE_LIFETIME: Duration = Duration::from_hours(24);
+const RESULTS_LIFETIME: Duration = Duration::from_hours(1);
 
 /// How a CloudWatch Logs is set up.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,38 +35,65 @@ pub struct LogsConfig {
     pub scanned_events_per_page: usize,
     /// FilterLogEvents calls a second for each account and Region; none: no quota.
     pub filter_rate: Option<f64>,
+    /// How many Insights queries of an account and Region may be scheduled or running; one more is
+    /// `LimitExceededException`.
+    pub active_queries: usize,
+    /// How many queries run at once in all; the others are scheduled.
+    pub running_queries: usize,
 }
 
 impl Default for LogsConfig {
-    /// A year's retention, pages that look at 10,000 events, and 25 calls a second, which is the
-    /// quota in us-east-1.
+    /// A year's retention, pages that look at 10,000 events, AWS's quotas (25 FilterLogEvents calls
+    /// a second in us-east-1, 100 queries), and 4 queries that run.
     fn default() -> Self {
         Self {
             retention_days: 365,
             scanned_events_per_page: 10_000,
             filter_rate: Some(25.0),
+            active_queries: 100,
+            running_queries: 4,
         }
     }
 }
 
 /// The sandbox's CloudWatch Logs.
+///
+/// It owns the tasks of its queries: dropping it ends them all.
 #[derive(Debug)]
 pub(in crate::sandbox) struct LogsService {
     config: LogsConfig,
     account_id: String,
     group: Arc<LogGroup>,
-    filter_rate: LookupRate,
-    tokens: Arc<PageTokens>,
+    filter_rate: CallRate,
+    page_tokens: Arc<PageTokens>,
+    results_tokens: Arc<PageTokens>,
+    faults: LogsFaults,
+    registry: Mutex<Registry>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct QueryId {
+    query_id: String,
 }
 
 impl LogsService {
     /// One log group in `account_id`, to which all `files`, in order of delivery, were sent too.
-    pub fn new(account_id: &str, files: &[LogFile], config: LogsConfig, seed: u64) -> Self {
+    pub fn new(
+        account_id: &str,
+        files: &[LogFile],
+        config: LogsConfig,
+        faults: LogsFaults,
+        seed: u64,
+    ) -> Self {
         Self {
             account_id: account_id.to_owned(),
             group: Arc::new(LogGroup::new(account_id, config.retention_days, files)),
-            filter_rate: LookupRate::new(config.filter_rate, 0.0, seed),
-            tokens: Arc::new(PageTokens::new(seed, TOKEN_LIFETIME, None)),
+            filter_rate: CallRate::new(config.filter_rate, 0.0, seed),
+            page_tokens: Arc::new(PageTokens::new(seed, PAGE_LIFETIME, None)),
+            results_tokens: Arc::new(PageTokens::new(seed, RESULTS_LIFETIME, None)),
+            faults,
+            registry: Mutex::new(Registry::new(config.active_queries, config.running_queries)),
             config,
         }
     }
@@ -81,6 +115,27 @@ impl LogsService {
                 }
                 self.filter(account_id, region, parse(body)?, now).await
             }
+            "DescribeLogGroups" => {
+                let request: DescribeLogGroups = parse(body)?;
+                let here = self.is_here(account_id, region);
+                let answer = request.answer(here.then_some(&*self.group), now)?;
+                Ok(answer.to_string())
+            }
+            "StartQuery" => self.start(account_id, region, &parse(body)?, now).await,
+            "GetQueryResults" => {
+                let request: GetQueryResults = parse(body)?;
+                let query = self.query(account_id, region, &request.query_id)?;
+                let tokens = Arc::clone(&self.results_tokens);
+                in_the_background(move || request.page(&query, &tokens)).await
+            }
+            "StopQuery" => {
+                let QueryId { query_id } = parse(body)?;
+                if !self.query(account_id, region, &query_id)?.cancel() {
+                    return Err(invalid(format!("Query with id {query_id} is not running.")));
+                }
+                self.with(Registry::count_stopped);
+                Ok(json!({"success": true}).to_string())
+            }
             _ => Err(AwsError::new(
                 "UnknownOperationException",
                 format!("The sandbox's CloudWatch Logs does not have the operation {operation}."),
@@ -91,6 +146,56 @@ impl LogsService {
     /// The ARN of the log group.
     pub fn group_arn(&self) -> &str {
         &self.group.arn
+    }
+
+    /// What has been asked of Insights so far.
+    pub fn stats(&self) -> LogsStats {
+        self.with(|registry| registry.stats())
+    }
+
+    /// What Insights does wrong; changes count for queries that start from then on.
+    pub fn faults(&self) -> &LogsFaults {
+        &self.faults
+    }
+
+    async fn start(
+        &self,
+        account_id: &str,
+        region: &str,
+        request: &StartQuery,
+        now: Timestamp,
+    ) -> Result<String, AwsError> {
+        let asked = request.log_groups()?;
+        for identifier in &asked.identifiers {
+            self.group(account_id, region, identifier, asked.arns_allowed)?;
+        }
+        let work = request.check(&self.group, now)?;
+        let faults = self.faults.next_query(request.statement());
+        let delay = faults.start_delay;
+        let group = Arc::clone(&self.group);
+        let id = self.with(|registry| registry.start((account_id, region), work, group, faults))?;
+        if let Some(delay) = delay {
+            tokio::time::sleep(delay).await;
+        }
+        Ok(json!({"queryId": id}).to_string())
+    }
+
+    fn query(&self, account_id: &str, region: &str, id: &str) -> Result<Arc<Execution>, AwsError> {
+        self.with(|registry| registry.get(account_id, region, id))
+            .ok_or_else(|| {
+                AwsError::new(
+                    "ResourceNotFoundException",
+                    format!("The specified query {id} does not exist."),
+                )
+            })
+    }
+
+    fn is_here(&self, account_id: &str, region: &str) -> bool {
+        account_id == self.account_id && region == LOG_GROUP_REGION
+    }
+
+    fn with<T>(&self, run: impl FnOnce(&mut Registry) -> T) -> T {
+        run(&mut self.registry.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     async fn filter(
@@ -108,12 +213,12 @@ impl LogsService {
             )),
         }?;
         let group = Arc::clone(group);
-        let reading = request.check(&group, &self.tokens)?;
+        let reading = request.check(&group, &self.page_tokens)?;
         let (tokens, scan) = (
-            Arc::clone(&self.tokens),
+            Arc::clone(&self.page_tokens),
             self.config.scanned_events_per_page,
         );
-        in_the_background(move || reading.page(&group, &tokens, scan, now)).await
+        Ok(in_the_background(move || reading.page(&group, &tokens, scan, now)).await)
     }
 
     /// The log group of that name, or of that ARN where one may stand.
@@ -134,9 +239,8 @@ impl LogsService {
                 if arn_allowed { " or ARN" } else { "" }
             )));
         }
-        let here = account_id == self.account_id && region == LOG_GROUP_REGION;
         let named = identifier == LOG_GROUP_NAME || (arn_allowed && identifier == self.group.arn);
-        if here && named {
+        if self.is_here(account_id, region) && named {
             Ok(&self.group)
         } else {
             Err(AwsError::new(
@@ -144,15 +248,5 @@ impl LogsService {
                 "The specified log group does not exist.",
             ))
         }
-    }
-}
-
-/// Runs what takes its time where it holds up nobody.
-async fn in_the_background<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, AwsError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => Ok(done),
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }

@@ -1,4 +1,4 @@
-//! The quota on LookupEvents: for each account and Region, and shared with whoever else calls there.
+//! A quota on calls: for each account and Region, and shared with whoever else calls there.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -12,7 +12,7 @@ use rand::{Rng, SeedableRng};
 /// A bucket holds one second's worth of calls and refills at the quota's rate: two requests a
 /// second pass at any spacing, a third within the second does not.
 #[derive(Debug)]
-pub struct LookupRate {
+pub struct CallRate {
     per_second: Option<f64>,
     other_tenants_per_second: f64,
     state: Mutex<State>,
@@ -32,7 +32,7 @@ struct Bucket {
     next_other: Option<Instant>,
 }
 
-impl LookupRate {
+impl CallRate {
     /// A quota of `per_second` (none: no quota), of which others ask for
     /// `other_tenants_per_second`, at random times.
     pub fn new(per_second: Option<f64>, other_tenants_per_second: f64, seed: u64) -> Self {
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn two_a_second_pass_at_any_spacing_and_accounts_and_regions_do_not_share() {
-        let rate = LookupRate::new(Some(2.0), 0.0, 0);
+        let rate = CallRate::new(Some(2.0), 0.0, 0);
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
         assert!(rate.take("a", "r", at(0)));
@@ -117,7 +117,7 @@ mod tests {
     fn other_tenants_leave_less() {
         let start = Instant::now();
         let passed = |others| {
-            let rate = LookupRate::new(Some(2.0), others, 7);
+            let rate = CallRate::new(Some(2.0), others, 7);
             (0..200u32)
                 .filter(|n| rate.take("a", "r", start + *n * Duration::from_millis(500)))
                 .count()
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn off_is_off() {
-        let rate = LookupRate::new(None, 5.0, 0);
+        let rate = CallRate::new(None, 5.0, 0);
         let now = Instant::now();
         assert!((0..1000).all(|_| rate.take("a", "r", now)));
     }
