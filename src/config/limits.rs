@@ -22,6 +22,10 @@ pub struct Limits {
     /// Event sources in one request's filter.
     #[serde(deserialize_with = "up_to_1000")]
     pub max_event_sources: u64,
+    /// Values in each other list of one request's filter: error codes, source IPs, resources,
+    /// event ids.
+    #[serde(deserialize_with = "up_to_1000")]
+    pub max_filter_values: u64,
     /// How far back a request may reach.
     #[serde(deserialize_with = "max_lookback")]
     pub max_lookback: Duration,
@@ -49,6 +53,7 @@ impl Default for Limits {
             max_accounts: 5_000,
             max_event_names: 50,
             max_event_sources: 50,
+            max_filter_values: 50,
             max_lookback: Duration::from_hours(3_660 * 24),
             concurrent_searches: 32,
             aws_calls: 256,

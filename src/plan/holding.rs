@@ -8,8 +8,7 @@ use std::sync::Arc;
 use super::facts::{ArchiveFacts, Declared, LogGroupFacts, TableFacts};
 use super::outcome::{Reason, ReasonCode};
 use super::scan::EventPart;
-use crate::query::identity::ArnPrincipal;
-use crate::query::{BackendKind, EventCategory, EventQuery, Identity};
+use crate::query::{BackendKind, EventCategory, EventQuery};
 
 /// Without these columns no row is an event with a place in the answer.
 const PLACE: [&str; 5] = [
@@ -87,7 +86,7 @@ impl Holding {
                 Ok(table) => table,
                 Err(reason) => return Self::Nothing(reason.clone()),
             };
-            if let Some(reason) = lacking_columns(archive, table, &query.identities) {
+            if let Some(reason) = lacking_columns(archive, table, query) {
                 return Self::Nothing(reason);
             }
         }
@@ -104,10 +103,17 @@ impl Holding {
                 names.join(", ")
             ))
         };
+        let asks_for = |read_only| query.filter.asks_for(read_only);
         let kind = match (holds.reads, holds.writes) {
             (true, true) => None,
-            (false, true) => Some((true, "holds no read-only events")),
-            (true, false) => Some((false, "holds read-only events only")),
+            (false, true) if !asks_for(false) => {
+                return Self::Nothing(store.lacks("holds no read-only events"));
+            }
+            (true, false) if !asks_for(true) => {
+                return Self::Nothing(store.lacks("holds read-only events only"));
+            }
+            (false, true) => asks_for(true).then_some((true, "holds no read-only events")),
+            (true, false) => asks_for(false).then_some((false, "holds read-only events only")),
             (false, false) => {
                 return Self::Nothing(store.lacks("declares neither reads nor writes"));
             }
@@ -142,20 +148,20 @@ impl Holding {
 fn lacking_columns(
     archive: &ArchiveFacts,
     table: &Arc<TableFacts>,
-    identities: &[Identity],
+    query: &EventQuery,
 ) -> Option<Reason> {
-    let mut lacking: BTreeSet<&str> = identities
-        .iter()
-        .flat_map(columns_of)
-        .copied()
-        .chain(PLACE)
-        .filter(|column| !table.columns.contains(*column))
+    let has = |column: &String| table.columns.contains(column) || table.composites.contains(column);
+    let decide = query.condition().members();
+    let mut lacking: BTreeSet<String> = (decide.iter())
+        .map(|member| member.path().to_lowercase())
+        .chain(PLACE.map(str::to_owned))
+        .filter(|column| !has(column))
         .collect();
     if !tells_categories(archive, table) {
-        lacking.insert("eventcategory");
+        lacking.insert("eventcategory".to_owned());
     }
     (!lacking.is_empty()).then(|| {
-        let columns: Vec<&str> = lacking.into_iter().collect();
+        let columns: Vec<String> = lacking.into_iter().collect();
         Reason::new(
             ReasonCode::ArchiveUnusable,
             format!(
@@ -178,28 +184,4 @@ fn tells_categories(archive: &ArchiveFacts, table: &TableFacts) -> bool {
         || may_hold(&[EventCategory::Management])
         || (table.columns.contains("managementevent")
             && may_hold(&[EventCategory::Management, EventCategory::Data]))
-}
-
-/// The columns that decide whether a row was done by the identity: the archive's SQL asks for them.
-fn columns_of(identity: &Identity) -> &'static [&'static str] {
-    const KIND: &str = "useridentity.type";
-    const ARN: &str = "useridentity.arn";
-    const PRINCIPAL_ID: &str = "useridentity.principalid";
-    const ISSUER_KIND: &str = "useridentity.sessioncontext.sessionissuer.type";
-    const ISSUER_NAME: &str = "useridentity.sessioncontext.sessionissuer.username";
-    const ISSUER_ARN: &str = "useridentity.sessioncontext.sessionissuer.arn";
-    match identity {
-        Identity::UserName(_) => &[KIND, "useridentity.username"],
-        Identity::SessionName(_) => &[KIND, PRINCIPAL_ID],
-        Identity::RoleSession { .. } => &[KIND, ARN, PRINCIPAL_ID, ISSUER_KIND, ISSUER_NAME],
-        Identity::RoleName(_) => &[KIND, ARN, ISSUER_KIND, ISSUER_NAME],
-        Identity::AccessKeyId(_) => &["useridentity.accesskeyid"],
-        Identity::Root => &[KIND],
-        Identity::Arn(arn) => match &arn.principal {
-            ArnPrincipal::User { .. } => &[KIND, ARN],
-            ArnPrincipal::AssumedRole { .. } => &[ARN],
-            ArnPrincipal::Role { .. } => &[KIND, ARN, ISSUER_ARN],
-            ArnPrincipal::Root => &[KIND, "useridentity.accountid"],
-        },
-    }
 }

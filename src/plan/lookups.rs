@@ -27,6 +27,8 @@ pub enum LookupAttribute {
     EventSource(String),
     /// One of the things that the event is about, by name or ARN.
     ResourceName(String),
+    /// What is read-only, or what is not.
+    ReadOnly(bool),
 }
 
 impl Lookups {
@@ -78,6 +80,7 @@ impl fmt::Display for LookupAttribute {
             Self::EventName(value) => write!(f, "EventName={value}"),
             Self::EventSource(value) => write!(f, "EventSource={value}"),
             Self::ResourceName(value) => write!(f, "ResourceName={value}"),
+            Self::ReadOnly(value) => write!(f, "ReadOnly={value}"),
         }
     }
 }

@@ -4,64 +4,90 @@ use std::collections::BTreeSet;
 
 use super::lookups::{LookupAttribute, Lookups};
 use crate::query::identity::ArnPrincipal;
-use crate::query::{EventFilter, EventQuery, Identity};
+use crate::query::{Access, Case, EventFilter, EventQuery, Identity};
 
 /// How far `LookupEvents` can be narrowed for a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Narrowing {
     /// What to ask for.
     pub(super) lookups: Lookups,
-    /// Whether every lookup names an identity. If not, event history would read what everybody
-    /// did: an archive is better, where there is one.
-    pub(super) by_identity: bool,
+    /// Whether every lookup names whom or which events the question is about. If not, event history
+    /// would read what everybody did: an archive is better, where there is one.
+    pub(super) selective: bool,
 }
 
 impl Narrowing {
-    /// The best lookups for `query`: its identities', else those of the filter's APIs or AWS
-    /// services.
+    /// The best lookups for `query`: the events' ids, its identities', else what the filter has.
     pub(super) fn of(query: &EventQuery) -> Self {
-        let by_identity = of_identities(&query.identities);
+        let ids = query.filter.event_ids.iter().cloned();
+        let ids: BTreeSet<_> = ids.map(LookupAttribute::EventId).collect();
+        let selective = if ids.is_empty() {
+            of_identities(&query.identities, query.case)
+        } else {
+            Some(Lookups::Each(ids))
+        };
         Self {
-            by_identity: by_identity.is_some(),
-            lookups: by_identity.unwrap_or_else(|| of_filter(&query.filter)),
+            selective: selective.is_some(),
+            lookups: selective.unwrap_or_else(|| of_filter(&query.filter)),
         }
     }
 }
 
 /// A lookup for each identity, if each has one: a user `alice` and a session `alice` share theirs.
-fn of_identities(identities: &[Identity]) -> Option<Lookups> {
-    let attributes: Option<BTreeSet<_>> = identities.iter().map(of_identity).collect();
+fn of_identities(identities: &[Identity], case: Case) -> Option<Lookups> {
+    let attributes = identities
+        .iter()
+        .map(|identity| of_identity(identity, case));
+    let attributes: Option<BTreeSet<_>> = attributes.collect();
     attributes
         .filter(|attributes| !attributes.is_empty())
         .map(Lookups::Each)
 }
 
-/// `Username` is a user's name, a session's name (never a role's) or `root`.
-fn of_identity(identity: &Identity) -> Option<LookupAttribute> {
-    let username = |name: &str| Some(LookupAttribute::Username(name.to_owned()));
+/// `Username` is a user's name, a session's name (never a role's) or `root`: the whole of it, in
+/// its own case.
+fn of_identity(identity: &Identity, case: Case) -> Option<LookupAttribute> {
+    let username = |name: Option<&str>| {
+        let name = name.filter(|_| case == Case::Kept)?;
+        Some(LookupAttribute::Username(name.to_owned()))
+    };
+    let root = || Some(LookupAttribute::Username("root".to_owned()));
     match identity {
-        Identity::UserName(name) => username(name.as_str()),
+        Identity::UserName(name) => username(name.exact()),
         Identity::SessionName(session_name) | Identity::RoleSession { session_name, .. } => {
-            username(session_name.as_str())
+            username(session_name.exact())
         }
         Identity::AccessKeyId(key) => Some(LookupAttribute::AccessKeyId(key.as_str().to_owned())),
-        Identity::Root => username("root"),
-        Identity::RoleName(_) => None,
+        Identity::Root => root(),
         Identity::Arn(arn) => match &arn.principal {
-            ArnPrincipal::User { name, .. } => username(name.as_str()),
-            ArnPrincipal::AssumedRole { session_name, .. } => username(session_name.as_str()),
-            ArnPrincipal::Root => username("root"),
-            ArnPrincipal::Role { .. } => None,
+            ArnPrincipal::User { name, .. } => username(name.exact()),
+            ArnPrincipal::AssumedRole { session_name, .. } => username(session_name.exact()),
+            ArnPrincipal::Root => root(),
+            ArnPrincipal::Role { .. } | ArnPrincipal::FederatedUser { .. } => None,
         },
+        // A principal id is also in the records of the accounts that its calls reached, which name
+        // no user.
+        Identity::PrincipalId(_)
+        | Identity::RoleName(_)
+        | Identity::PermissionSet(_)
+        | Identity::SourceIdentity(_)
+        | Identity::IdentityCenterUserId(_) => None,
     }
 }
 
+/// APIs, else AWS services, else reads. What a call acted upon is not among these: AWS's own list of
+/// an event's resources has not all that the request names.
 fn of_filter(filter: &EventFilter) -> Lookups {
-    if filter.event_names.is_empty() {
-        let sources = filter.event_sources.iter().cloned();
-        sources.map(LookupAttribute::EventSource).collect()
-    } else {
+    if !filter.event_names.is_empty() {
         let names = filter.event_names.iter().cloned();
         names.map(LookupAttribute::EventName).collect()
+    } else if !filter.event_sources.is_empty() {
+        let sources = filter.event_sources.iter().cloned();
+        sources.map(LookupAttribute::EventSource).collect()
+    } else if filter.access == [Access::Read] {
+        // Not the writes: a record that does not say is asked for with them.
+        Lookups::by(LookupAttribute::ReadOnly(true))
+    } else {
+        Lookups::Whole
     }
 }

@@ -207,7 +207,7 @@ impl<'a> Router<'a> {
                 })
         };
         let at_the_seam = at < self.reach.plus(SEAM_SECONDS) && whole(self.horizon);
-        let saves_reading = !self.narrowing.by_identity || self.reads_other_category(cell, at);
+        let saves_reading = !self.narrowing.selective || self.reads_other_category(cell, at);
         at_the_seam || (saves_reading && whole(at.plus(1)))
     }
 

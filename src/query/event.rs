@@ -31,6 +31,17 @@ pub enum EventId {
     },
 }
 
+impl EventId {
+    /// CloudTrail's own id, if the record has one.
+    #[must_use]
+    pub fn recorded(&self) -> Option<&str> {
+        match self {
+            Self::Recorded(id) => Some(id),
+            Self::Made { .. } => None,
+        }
+    }
+}
+
 /// One event of the answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {

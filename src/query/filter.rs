@@ -1,5 +1,8 @@
 //! What else an event must be, besides having been done by the identity.
 
+use super::condition::{Condition, Member};
+use super::{ResourceRef, SourceAddress, credential_apis};
+
 /// The kinds of events that CloudTrail records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum EventCategory {
@@ -40,13 +43,60 @@ impl EventCategory {
     }
 }
 
-/// Conditions on the event itself. An empty list asks nothing.
+/// What a call does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Access {
+    /// It reads: `readOnly` is true.
+    Read,
+    /// It writes: `readOnly` is not true. A record that does not say (old ones do not) may be of a
+    /// write, so it counts as one.
+    Write,
+    /// It issues credentials, whatever its `readOnly`: see [`super::credential_apis`].
+    IssuesCredentials,
+}
+
+impl Access {
+    /// The design's word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::IssuesCredentials => "issues_credentials",
+        }
+    }
+
+    fn condition(self) -> Condition {
+        match self {
+            Self::Read => Condition::flag(Member::ReadOnly, true),
+            Self::Write => Condition::Any(vec![
+                Condition::flag(Member::ReadOnly, false),
+                Condition::Absent(Member::ReadOnly),
+            ]),
+            Self::IssuesCredentials => credential_apis::condition(),
+        }
+    }
+}
+
+/// Conditions on the event itself. An empty list asks nothing; of a list any value will do.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct EventFilter {
-    /// `eventName`s, any of which will do; compared exactly.
+    /// `eventName`s; compared exactly.
     pub event_names: Vec<String>,
-    /// `eventSource`s (AWS services, such as `iam.amazonaws.com`), any of which will do.
+    /// `eventSource`s (AWS services, such as `iam.amazonaws.com`).
     pub event_sources: Vec<String>,
+    /// What the call does.
+    pub access: Vec<Access>,
+    /// `errorCode`s; compared exactly.
+    pub error_codes: Vec<String>,
+    /// Only calls that failed: with an `errorCode`.
+    pub errors_only: bool,
+    /// Where the call came from, by `sourceIPAddress`.
+    pub source_ips: Vec<SourceAddress>,
+    /// What was acted upon.
+    pub resources: Vec<ResourceRef>,
+    /// `eventID`s.
+    pub event_ids: Vec<String>,
     /// Categories asked for; empty means management events only.
     pub categories: Vec<EventCategory>,
 }
@@ -62,12 +112,65 @@ impl EventFilter {
         }
     }
 
-    /// Whether an event of this name, service and category passes.
+    /// Whether it names few events, so that a question need not name anybody.
     #[must_use]
-    pub fn admits(&self, name: &str, source: &str, category: Option<EventCategory>) -> bool {
-        let any = |list: &[String], value: &str| list.is_empty() || list.iter().any(|v| v == value);
-        category.is_some_and(|c| self.categories().contains(&c))
-            && any(&self.event_names, name)
-            && any(&self.event_sources, source)
+    pub fn names_events(&self) -> bool {
+        !(self.source_ips.is_empty()
+            && self.event_names.is_empty()
+            && self.resources.is_empty()
+            && self.event_ids.is_empty())
+    }
+
+    /// Whether an event whose `readOnly` is this can be asked for.
+    #[must_use]
+    pub fn asks_for(&self, read_only: bool) -> bool {
+        let may_be = |access: &Access| match access {
+            Access::Read => read_only,
+            Access::Write => !read_only,
+            Access::IssuesCredentials => true,
+        };
+        self.access.is_empty() || self.access.iter().any(may_be)
+    }
+
+    /// What a record must be, besides of one of the categories: the one definition, as for
+    /// [`super::Identity::condition`].
+    #[must_use]
+    pub fn condition(&self) -> Condition {
+        let mut all = Vec::new();
+        for (member, texts) in [
+            (Member::EventName, &self.event_names),
+            (Member::EventSource, &self.event_sources),
+            (Member::ErrorCode, &self.error_codes),
+            (Member::EventId, &self.event_ids),
+        ] {
+            if !texts.is_empty() {
+                all.push(Condition::among(member, texts));
+            }
+        }
+        let any = |conditions: Vec<Condition>| {
+            (!conditions.is_empty()).then_some(Condition::Any(conditions))
+        };
+        all.extend(any(self.access.iter().map(|a| a.condition()).collect()));
+        if self.errors_only {
+            all.push(Condition::Present(Member::ErrorCode));
+        }
+        all.extend(any(self
+            .source_ips
+            .iter()
+            .map(SourceAddress::condition)
+            .collect()));
+        let named = self.resources.iter().cloned().map(Condition::Names);
+        all.extend(any(named.collect()));
+        Condition::All(all)
+    }
+
+    /// Whether the event is of a category asked for.
+    #[must_use]
+    pub fn admits_category(&self, category: Option<EventCategory>) -> bool {
+        category.is_some_and(|category| self.categories().contains(&category))
     }
 }
+
+#[cfg(test)]
+#[path = "filter_tests.rs"]
+mod tests;

@@ -127,6 +127,38 @@ checked_name!(
     |text| (2..=64).contains(&text.len()) && text.bytes().all(is_iam_name_byte)
 );
 checked_name!(
+    /// The name of an Identity Center permission set.
+    PermissionSetName,
+    "a permission set's name is 1 to 32 letters, digits and any of +=,.@_-",
+    |text| (1..=32).contains(&text.len()) && text.bytes().all(is_iam_name_byte)
+);
+checked_name!(
+    /// The source identity that a session was given when a role was assumed.
+    SourceIdentity,
+    "a source identity is 2 to 64 letters, digits and any of +=,.@_-",
+    |text| (2..=64).contains(&text.len()) && text.bytes().all(is_iam_name_byte)
+);
+checked_name!(
+    /// The name that `GetFederationToken` was given.
+    FederatedUserName,
+    "a federated user's name is 2 to 32 letters, digits and any of +=,.@_-",
+    |text| (2..=32).contains(&text.len()) && text.bytes().all(is_iam_name_byte)
+);
+checked_name!(
+    /// A principal's unique id (`AIDA…`, `AROA…`), or with `:` and a session's name that session.
+    PrincipalId,
+    "a principal id is 2 to 256 letters, digits and any of _+=,.@:/-",
+    |text| (2..=256).contains(&text.len())
+        && text.bytes().all(|b| is_iam_name_byte(b) || matches!(b, b':' | b'/'))
+);
+checked_name!(
+    /// A user's id in an Identity Center identity store.
+    IdentityCenterUserId,
+    "an Identity Center user's id is 1 to 47 letters, digits and hyphens",
+    |text| (1..=47).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+);
+checked_name!(
     /// An access key id (`AKIA…`, `ASIA…`): an identity, not a secret.
     AccessKeyId,
     "an access key id is 16 to 128 letters, digits and underscores",

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    AccountId, AccountSelector, EventFilter, EventKey, EventTime, Identity, Region, SearchOrder,
-    TimeRange,
+    AccountId, AccountSelector, Case, Condition, EventFilter, EventKey, EventTime, Identity,
+    Region, SearchOrder, TimeRange,
 };
 
 /// Where events are read.
@@ -45,8 +45,11 @@ pub enum RecordView {
 /// What did these identities do, in these accounts and Regions, in this interval?
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventQuery {
-    /// Whom the question is about; any of them matches. Never empty.
+    /// Whom the question is about; any of them matches. Empty means anyone, which only a filter
+    /// that [names events](EventFilter::names_events) allows.
     pub identities: Vec<Identity>,
+    /// Whether the case of identities' names counts.
+    pub case: Case,
     /// The interval, frozen: it does not move while the search runs.
     pub range: TimeRange,
     /// The interval as the caller wrote it: what a resume token holds the request to.
@@ -99,6 +102,23 @@ pub struct ResumePoint {
 }
 
 impl EventQuery {
+    /// What a record must be to belong to the answer, by who made it and by the filter: place,
+    /// time and category are the scan's.
+    #[must_use]
+    pub fn condition(&self) -> Condition {
+        let mut all = Vec::new();
+        if !self.identities.is_empty() {
+            let identities = self.identities.iter();
+            let anyone = identities.map(|identity| identity.condition(self.case));
+            all.push(Condition::Any(anyone.collect()));
+        }
+        match self.filter.condition() {
+            Condition::All(parts) => all.extend(parts),
+            one => all.push(one),
+        }
+        Condition::All(all)
+    }
+
     /// Whether the search may read from this backend.
     #[must_use]
     pub fn allows(&self, backend: BackendKind) -> bool {

@@ -4,18 +4,33 @@
 use std::collections::BTreeSet;
 
 use crate::plan::{Scan, ScanTarget};
-use crate::query::{AccountId, Event, EventQuery, RecordView, Region};
+use crate::query::{AccountId, Condition, Event, EventQuery, Identity, RecordView, Region};
 
 /// Checks events against the whole request.
 #[derive(Debug)]
 pub struct Admission<'a> {
-    /// The question.
-    pub query: &'a EventQuery,
-    /// The accounts that the search may answer about.
-    pub accounts: &'a BTreeSet<AccountId>,
+    query: &'a EventQuery,
+    accounts: &'a BTreeSet<AccountId>,
+    /// What each identity's events are.
+    identities: Vec<(&'a Identity, Condition)>,
+    filter: Condition,
 }
 
-impl Admission<'_> {
+impl<'a> Admission<'a> {
+    /// For a question, and the accounts that the search may answer about.
+    #[must_use]
+    pub fn new(query: &'a EventQuery, accounts: &'a BTreeSet<AccountId>) -> Self {
+        let identities = query.identities.iter();
+        Self {
+            query,
+            accounts,
+            identities: identities
+                .map(|identity| (identity, identity.condition(query.case)))
+                .collect(),
+            filter: query.filter.condition(),
+        }
+    }
+
     /// Whether `event`, read by `scan`, belongs to the answer; notes which identities it matched.
     ///
     /// An event that a resume point has passed does not.
@@ -23,20 +38,14 @@ impl Admission<'_> {
         if !self.in_scope(scan, event) || !self.passes_filter(event) || self.passed(event) {
             return false;
         }
-        let Some(who) = &event.user_identity else {
-            return false;
-        };
-        event.matched_identities = self
-            .query
-            .identities
-            .iter()
-            .filter(|identity| identity.matches(who))
-            .cloned()
+        event.matched_identities = (self.identities.iter())
+            .filter(|(_, condition)| condition.holds(event))
+            .map(|(identity, _)| (*identity).clone())
             .collect();
         if self.query.record_view != RecordView::Full {
             event.record = None;
         }
-        !event.matched_identities.is_empty()
+        self.identities.is_empty() || !event.matched_identities.is_empty()
     }
 
     /// Ownership: the scan's own seconds and categories, and the accounts and Regions asked for.
@@ -63,9 +72,7 @@ impl Admission<'_> {
     }
 
     fn passes_filter(&self, event: &Event) -> bool {
-        self.query
-            .filter
-            .admits(&event.event_name, &event.event_source, event.category)
+        self.query.filter.admits_category(event.category) && self.filter.holds(event)
     }
 
     fn passed(&self, event: &Event) -> bool {

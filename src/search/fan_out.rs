@@ -226,10 +226,7 @@ impl FanOut {
         let task = self.running.spawn(async move {
             let mut result = reader.next_page().await;
             if let Ok(page) = &mut result {
-                let admission = Admission {
-                    query: &context.query,
-                    accounts: &accounts,
-                };
+                let admission = Admission::new(&context.query, &accounts);
                 let read = page.events.len().max(1) as u64;
                 page.events
                     .retain_mut(|event| admission.admit(&scan, event));

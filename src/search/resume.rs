@@ -11,7 +11,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
 use crate::query::{
-    AccountId, EventId, EventKey, EventQuery, EventTime, Region, ResumePoint, TimeRange,
+    AccountId, Case, EventFilter, EventId, EventKey, EventQuery, EventTime, Region, ResumePoint,
+    TimeRange,
 };
 
 const VERSION: u8 = 1;
@@ -137,6 +138,10 @@ pub fn request_digest(query: &EventQuery) -> [u8; 16] {
     let asked = query.asked_range;
     let mut digest = FieldDigest::default();
     digest.list("identities", query.identities.iter());
+    digest.list(
+        "ignore_case",
+        (query.case == Case::Ignored).then_some("yes").iter(),
+    );
     digest.list("start", asked.start.iter());
     digest.list("end", asked.end.iter());
     digest.list("lookback", asked.lookback_seconds.iter());
@@ -148,12 +153,27 @@ pub fn request_digest(query: &EventQuery) -> [u8; 16] {
         digest.list("account_tags", selector.tags.iter());
     }
     digest.list("regions", query.regions.iter());
-    digest.list("event_names", query.filter.event_names.iter());
-    digest.list("event_sources", query.filter.event_sources.iter());
-    digest.list(
-        "categories",
-        query.filter.categories.iter().map(|c| c.as_str()),
-    );
+    // Every field: one that is added does not compile until it is digested too.
+    let EventFilter {
+        event_names,
+        event_sources,
+        access,
+        error_codes,
+        errors_only,
+        source_ips,
+        resources,
+        event_ids,
+        categories,
+    } = &query.filter;
+    digest.list("event_names", event_names.iter());
+    digest.list("event_sources", event_sources.iter());
+    digest.list("access", access.iter().map(|access| access.as_str()));
+    digest.list("error_codes", error_codes.iter());
+    digest.list("errors_only", errors_only.then_some("yes").iter());
+    digest.list("source_ips", source_ips.iter());
+    digest.list("resources", resources.iter());
+    digest.list("event_ids", event_ids.iter());
+    digest.list("categories", categories.iter().map(|c| c.as_str()));
     digest.list(
         "backends",
         query.backends.iter().map(|backend| backend.as_str()),

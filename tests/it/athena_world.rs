@@ -13,7 +13,7 @@ use identity_trail::federation::{Federation, HubCredentials};
 use identity_trail::plan::facts::ArchiveFacts;
 use identity_trail::plan::{Scan, ScanId, ScanTarget};
 use identity_trail::query::{
-    AccountId, AccountSelector, AskedRange, Event, EventCategory, EventFilter, EventQuery,
+    AccountId, AccountSelector, AskedRange, Case, Event, EventCategory, EventFilter, EventQuery,
     EventTime, Identity, RecordView, Region, SearchOrder, TimeRange,
 };
 use identity_trail::sandbox::{Account, Data, Sandbox, SandboxConfig};
@@ -199,26 +199,31 @@ impl Ask {
         }
     }
 
+    fn query(&self) -> EventQuery {
+        EventQuery {
+            identities: self.identities.clone(),
+            case: Case::Kept,
+            range: self.range,
+            asked_range: AskedRange::default(),
+            account_ids: Vec::new(),
+            account_selector: AccountSelector::default(),
+            regions: Vec::new(),
+            filter: self.filter.clone(),
+            order: self.order,
+            record_view: self.record_view,
+            max_events: None,
+            backends: Vec::new(),
+            max_scan_bytes: self.max_scan_bytes,
+            progress_interval: None,
+            resume: None,
+        }
+    }
+
     pub fn search(&self) -> Arc<SearchContext> {
         Arc::new(SearchContext {
             search_id: 1,
             caller: "tests".into(),
-            query: EventQuery {
-                identities: self.identities.clone(),
-                range: self.range,
-                asked_range: AskedRange::default(),
-                account_ids: Vec::new(),
-                account_selector: AccountSelector::default(),
-                regions: Vec::new(),
-                filter: self.filter.clone(),
-                order: self.order,
-                record_view: self.record_view,
-                max_events: None,
-                backends: Vec::new(),
-                max_scan_bytes: self.max_scan_bytes,
-                progress_interval: None,
-                resume: None,
-            },
+            query: self.query(),
             deadline: None,
             scan_budget: ScanBudget::new(self.max_scan_bytes),
         })
@@ -230,12 +235,11 @@ impl Ask {
         let in_region = self.regions.as_ref().is_none_or(|regions| {
             region.is_some_and(|name| regions.iter().any(|known| known.as_str() == name))
         });
-        let who = event.user_identity.as_ref();
         self.range.contains(event.key.time)
             && self.accounts.contains(&event.key.account)
             && in_region
-            && who.is_some_and(|who| self.identities.iter().any(|asked| asked.matches(who)))
-            && (self.filter).admits(&event.event_name, &event.event_source, event.category)
+            && self.filter.admits_category(event.category)
+            && self.query().condition().holds(event)
     }
 }
 

@@ -10,8 +10,8 @@ use identity_trail::config::Config;
 use identity_trail::federation::{Federation, HubCredentials};
 use identity_trail::plan::{LookupAttribute, Lookups, ReasonCode, Scan, ScanId, ScanTarget};
 use identity_trail::query::{
-    AccountSelector, AskedRange, Event, EventCategory, EventFilter, EventId, EventQuery, EventTime,
-    RecordView, SearchOrder, TimeRange,
+    AccountSelector, AskedRange, Case, Event, EventCategory, EventFilter, EventId, EventQuery,
+    EventTime, RecordView, SearchOrder, TimeRange,
 };
 use identity_trail::sandbox::{Denial, FaultSettings, Sandbox, SandboxConfig};
 use serde_json::Value;
@@ -508,6 +508,7 @@ fn scan(region: &str, range: TimeRange, lookups: &Lookups) -> Scan {
 fn search(range: TimeRange) -> Arc<SearchContext> {
     let query = EventQuery {
         identities: Vec::new(),
+        case: Case::Kept,
         range,
         asked_range: AskedRange::default(),
         account_ids: Vec::new(),

@@ -35,16 +35,6 @@ fn invalid_identity(field: &'static str, kind: Kind) -> Bad {
     invalid(field, |r| r.identities = vec![identity(kind)])
 }
 
-fn later_identity(field: &'static str, kind: Kind) -> Bad {
-    bad(Code::Unimplemented, field, |r| {
-        r.identities = vec![identity(kind)];
-    })
-}
-
-fn later_filter(field: &'static str, filter: EventFilter) -> Bad {
-    bad(Code::Unimplemented, field, |r| r.filter = Some(filter))
-}
-
 #[allow(clippy::unnecessary_wraps, reason = "the fields are optional")]
 fn seconds(seconds: i64) -> Option<prost_types::Timestamp> {
     Some(prost_types::Timestamp { seconds, nanos: 0 })
@@ -99,6 +89,21 @@ fn malformed() -> Vec<Bad> {
         invalid("filter.event_sources[0]", |r| {
             r.filter = Some(filter(|f| f.event_sources = vec!["' OR 1=1 --".into()]));
         }),
+        invalid("filter.source_ips[0]", |r| {
+            r.filter = Some(filter(|f| f.source_ips = vec!["10.0.0.0/64".into()]));
+        }),
+        invalid("filter.error_codes[0]", |r| {
+            r.filter = Some(filter(|f| f.error_codes = vec!["' OR 1=1 --".into()]));
+        }),
+        invalid("filter.resources[0]", |r| {
+            r.filter = Some(filter(|f| f.resources = vec!["x".repeat(10_000)]));
+        }),
+        invalid("filter.event_ids[0]", |r| {
+            r.filter = Some(filter(|f| f.event_ids = vec!["%".into()]));
+        }),
+        invalid("filter.access[0]", |r| {
+            r.filter = Some(filter(|f| f.access = vec![0]));
+        }),
         invalid("filter.categories[0]", |r| {
             r.filter = Some(filter(|f| f.categories = vec![77]));
         }),
@@ -115,7 +120,7 @@ fn malformed() -> Vec<Bad> {
             "identities[0].role_session.session_name",
             Kind::RoleSession(RoleSession {
                 role_name: "Admin".into(),
-                session_name: "*".into(),
+                session_name: "o'hara".into(),
             }),
         ),
     ];
@@ -124,7 +129,7 @@ fn malformed() -> Vec<Bad> {
         "o'brien",
         "a\"b",
         "a\\b",
-        "dev*",
+        "dev'*",
         "x'; DROP TABLE t; --",
         &long,
     ] {
@@ -145,51 +150,9 @@ fn malformed() -> Vec<Bad> {
 }
 
 fn of_later_versions() -> Vec<Bad> {
-    vec![
-        bad(Code::Unimplemented, "identities", |r| {
-            r.identities.push(identity(Kind::UserName("bob".into())));
-        }),
-        bad(Code::Unimplemented, "order", |r| {
-            r.order = pb::SearchOrder::OldestFirst.into();
-        }),
-        later_identity(
-            "identities[0].permission_set",
-            Kind::PermissionSet("Admin".into()),
-        ),
-        later_identity(
-            "identities[0].principal_id",
-            Kind::PrincipalId("AIDAX".into()),
-        ),
-        later_identity(
-            "identities[0].source_identity",
-            Kind::SourceIdentity("alice".into()),
-        ),
-        later_identity(
-            "identities[0].identity_center_user_id",
-            Kind::IdentityCenterUserId("u-1".into()),
-        ),
-        later_filter(
-            "filter.access",
-            filter(|f| f.access = vec![pb::Access::Write.into()]),
-        ),
-        later_filter(
-            "filter.error_codes",
-            filter(|f| f.error_codes = vec!["AccessDenied".into()]),
-        ),
-        later_filter("filter.errors_only", filter(|f| f.errors_only = true)),
-        later_filter(
-            "filter.source_ips",
-            filter(|f| f.source_ips = vec!["192.0.2.1".into()]),
-        ),
-        later_filter(
-            "filter.resources",
-            filter(|f| f.resources = vec!["bucket".into()]),
-        ),
-        later_filter(
-            "filter.event_ids",
-            filter(|f| f.event_ids = vec!["1".into()]),
-        ),
-    ]
+    vec![bad(Code::Unimplemented, "order", |r| {
+        r.order = pb::SearchOrder::OldestFirst.into();
+    })]
 }
 
 fn beyond_limits() -> Vec<Bad> {
@@ -202,6 +165,9 @@ fn beyond_limits() -> Vec<Bad> {
         }),
         bad(Code::ResourceExhausted, "filter.event_names", |r| {
             r.filter = Some(filter(|f| f.event_names = vec!["RunInstances".into(); 51]));
+        }),
+        bad(Code::ResourceExhausted, "filter.source_ips", |r| {
+            r.filter = Some(filter(|f| f.source_ips = vec!["10.0.0.1".into(); 51]));
         }),
         bad(Code::ResourceExhausted, "start_time", |r| {
             r.start_time = seconds(1_000);

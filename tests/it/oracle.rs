@@ -20,8 +20,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use identity_trail::query::record::{ReadFrom, TextOrigin, parse_record};
 use identity_trail::query::{
-    AccountId, BackendKind, Event, EventId, EventTime, Identity, Provenance, SessionName,
-    UserIdentity,
+    AccountId, BackendKind, Event, EventId, EventTime, Identity, NamePattern, Provenance,
+    SessionName, UserIdentity,
 };
 use identity_trail::sandbox::log_file::LogFile;
 use serde_json::Value;
@@ -105,7 +105,7 @@ fn add(identities: &mut BTreeSet<Identity>, who: &UserIdentity) {
     let principal = text(&who.principal_id);
     let session = principal
         .split_once(':')
-        .map(|(_, session)| session.parse::<SessionName>());
+        .map(|(_, session)| session.parse::<NamePattern<SessionName>>());
     let role = (text(&who.arn).split('/').nth(1)).map(str::parse);
     if let (Some(Ok(session_name)), "AssumedRole") = (&session, &*text(&who.kind)) {
         identities.insert(Identity::SessionName(session_name.clone()));

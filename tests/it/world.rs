@@ -8,8 +8,8 @@ use identity_trail::config::Config;
 use identity_trail::federation::HubCredentials;
 use identity_trail::plan::ScanOutcome;
 use identity_trail::query::{
-    AccountSelector, AskedRange, Event, EventFilter, EventQuery, EventTime, Identity, RecordView,
-    Region, SearchOrder, TimeRange,
+    AccountSelector, AskedRange, Case, Event, EventFilter, EventQuery, EventTime, Identity,
+    RecordView, Region, SearchOrder, TimeRange,
 };
 use identity_trail::sandbox::{Sandbox, SandboxConfig};
 use identity_trail::search::{PlanAnnouncement, SearchItem, SearchStream, Summary};
@@ -172,6 +172,7 @@ impl Answer {
 pub fn question(identities: Vec<Identity>, range: TimeRange) -> EventQuery {
     EventQuery {
         identities,
+        case: Case::Kept,
         range,
         asked_range: AskedRange::default(),
         account_ids: Vec::new(),

@@ -96,14 +96,13 @@ impl Athena {
             Reason::new(ReasonCode::Internal, unknown)
         })?;
         let table = facts.table.as_ref().map_err(Clone::clone)?;
+        let condition = search.query.condition();
         let asked = sql::Asked {
             accounts,
             regions: regions.as_ref(),
             range: scan.range,
             categories: &scan.categories,
-            identities: &search.query.identities,
-            event_names: &search.query.filter.event_names,
-            event_sources: &search.query.filter.event_sources,
+            condition: &condition,
         };
         let statement = sql::statement(&archive.config, table, &asked)
             .map_err(|error| unwritable(&archive.name, &error))?;

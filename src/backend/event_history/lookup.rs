@@ -171,12 +171,20 @@ impl Lookup {
             return Ok(None);
         };
         let (key, value) = match attribute {
-            LookupAttribute::Username(value) => (LookupAttributeKey::Username, value),
-            LookupAttribute::AccessKeyId(value) => (LookupAttributeKey::AccessKeyId, value),
-            LookupAttribute::EventName(value) => (LookupAttributeKey::EventName, value),
-            LookupAttribute::EventId(value) => (LookupAttributeKey::EventId, value),
-            LookupAttribute::EventSource(value) => (LookupAttributeKey::EventSource, value),
-            LookupAttribute::ResourceName(value) => (LookupAttributeKey::ResourceName, value),
+            LookupAttribute::Username(value) => (LookupAttributeKey::Username, value.as_str()),
+            LookupAttribute::AccessKeyId(value) => {
+                (LookupAttributeKey::AccessKeyId, value.as_str())
+            }
+            LookupAttribute::EventName(value) => (LookupAttributeKey::EventName, value.as_str()),
+            LookupAttribute::EventSource(value) => {
+                (LookupAttributeKey::EventSource, value.as_str())
+            }
+            LookupAttribute::EventId(value) => (LookupAttributeKey::EventId, value.as_str()),
+            LookupAttribute::ReadOnly(true) => (LookupAttributeKey::ReadOnly, "true"),
+            LookupAttribute::ReadOnly(false) => (LookupAttributeKey::ReadOnly, "false"),
+            LookupAttribute::ResourceName(value) => {
+                (LookupAttributeKey::ResourceName, value.as_str())
+            }
         };
         let attribute = AwsAttribute::builder()
             .attribute_key(key)

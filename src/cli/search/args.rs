@@ -10,27 +10,46 @@ use super::window::{self, When};
 use crate::grpc::pb;
 use crate::grpc::pb::identity::Kind;
 
+const WHO: &str =
+    "Identity (any of them; none with a filter by API, source IP, resource or event id)";
+
 /// What did this identity do?
 #[derive(Debug, Clone, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub struct SearchArgs {
-    /// An IAM user's name, without its path
-    #[arg(long, value_name = "NAME", help_heading = "Identity (one of)")]
-    pub user: Option<String>,
-    /// A role's name, without its path; with --session one session of it
-    #[arg(long, value_name = "NAME", help_heading = "Identity (one of)")]
-    pub role: Option<String>,
+    /// An IAM user's name, without its path; * is a wildcard here and in the other names
+    #[arg(long = "user", value_name = "NAME", help_heading = WHO)]
+    pub users: Vec<String>,
+    /// A role's name, without its path; with --session those sessions of it
+    #[arg(long = "role", value_name = "NAME", help_heading = WHO)]
+    pub roles: Vec<String>,
     /// A role session's name (for people from Identity Center: their user name, often an e-mail)
-    #[arg(long, value_name = "NAME", help_heading = "Identity (one of)")]
-    pub session: Option<String>,
+    #[arg(long = "session", value_name = "NAME", help_heading = WHO)]
+    pub sessions: Vec<String>,
+    /// An Identity Center permission set's name: its role in every account
+    #[arg(long = "permission-set", value_name = "NAME", help_heading = WHO)]
+    pub permission_sets: Vec<String>,
     /// An access key id (AKIA…, ASIA…)
-    #[arg(long, value_name = "ID", help_heading = "Identity (one of)")]
-    pub access_key: Option<String>,
+    #[arg(long = "access-key", value_name = "ID", help_heading = WHO)]
+    pub access_keys: Vec<String>,
+    /// The unique id of a user or role (AIDA…, AROA…), or of a session (AROA…:name)
+    #[arg(long = "principal-id", value_name = "ID", help_heading = WHO)]
+    pub principal_ids: Vec<String>,
+    /// The source identity that sessions carry
+    #[arg(long = "source-identity", value_name = "NAME", help_heading = WHO)]
+    pub source_identities: Vec<String>,
+    /// The id of the Identity Center user on whose behalf calls are made
+    #[arg(long = "identity-center-user", value_name = "ID", help_heading = WHO)]
+    pub identity_center_users: Vec<String>,
     /// The root user of any account
-    #[arg(long, help_heading = "Identity (one of)")]
+    #[arg(long, help_heading = WHO)]
     pub root: bool,
-    /// The ARN of a user, a role, an assumed role or a root user
-    #[arg(long, value_name = "ARN", help_heading = "Identity (one of)")]
-    pub arn: Option<String>,
+    /// The ARN of a user, a role, an assumed role, a federated user or a root user
+    #[arg(long = "arn", value_name = "ARN", help_heading = WHO)]
+    pub arns: Vec<String>,
+    /// Compare names and ARNs without regard to case
+    #[arg(long, help_heading = WHO)]
+    pub ignore_case: bool,
 
     /// Begin: a length of time before the end (30d, 12h) or an RFC 3339 time [default: 24h]
     #[arg(long, value_name = "TIME", value_parser = window::parse, help_heading = "Time")]
@@ -60,6 +79,24 @@ pub struct SearchArgs {
     /// Only this AWS service, such as s3.amazonaws.com; repeatable
     #[arg(long = "event-source", value_name = "SERVICE", help_heading = "Filter")]
     pub event_sources: Vec<String>,
+    /// Only calls of this kind; repeatable
+    #[arg(long, value_enum, value_name = "ACCESS", help_heading = "Filter")]
+    pub access: Vec<AccessArg>,
+    /// Only calls that failed
+    #[arg(long, help_heading = "Filter")]
+    pub errors_only: bool,
+    /// Only calls that failed with this error, such as AccessDenied; repeatable
+    #[arg(long = "error-code", value_name = "CODE", help_heading = "Filter")]
+    pub error_codes: Vec<String>,
+    /// Only from this address, network (198.51.100.0/24) or service; repeatable
+    #[arg(long = "source-ip", value_name = "ADDRESS", help_heading = "Filter")]
+    pub source_ips: Vec<String>,
+    /// Only what acted upon this ARN, name or id; repeatable
+    #[arg(long = "resource", value_name = "NAME", help_heading = "Filter")]
+    pub resources: Vec<String>,
+    /// Only this event, by CloudTrail's eventID; repeatable
+    #[arg(long = "event-id", value_name = "ID", help_heading = "Filter")]
+    pub event_ids: Vec<String>,
     /// This category of events; repeatable [default: management]
     #[arg(
         long = "category",
@@ -127,6 +164,17 @@ pub enum BackendArg {
     Athena,
 }
 
+/// What a call does, as a flag has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AccessArg {
+    /// It reads.
+    Read,
+    /// It writes.
+    Write,
+    /// It issues credentials, read-only to CloudTrail or not.
+    IssuesCredentials,
+}
+
 /// An event category, as a flag has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum CategoryArg {
@@ -139,6 +187,9 @@ pub enum CategoryArg {
     /// CloudTrail Insights.
     Insight,
 }
+
+/// The values of one flag, and the kind of identity that each is.
+type Named<'a> = (&'a [String], fn(String) -> Kind);
 
 /// The flags make no question.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -156,12 +207,19 @@ impl SearchArgs {
         let filter = pb::EventFilter {
             event_names: self.event_names.clone(),
             event_sources: self.event_sources.clone(),
+            access: (self.access.iter())
+                .map(|access| access.proto().into())
+                .collect(),
+            error_codes: self.error_codes.clone(),
+            errors_only: self.errors_only,
+            source_ips: self.source_ips.clone(),
+            resources: self.resources.clone(),
+            event_ids: self.event_ids.clone(),
             categories: self
                 .categories
                 .iter()
                 .map(|category| category.proto().into())
                 .collect(),
-            ..pb::EventFilter::default()
         };
         let record_view = match (self.full, self.summary_only) {
             (true, _) => pb::RecordView::Full,
@@ -169,9 +227,8 @@ impl SearchArgs {
             _ => pb::RecordView::Fields,
         };
         Ok(pb::SearchEventsRequest {
-            identities: vec![pb::Identity {
-                kind: Some(self.identity()?),
-            }],
+            identities: self.identities()?,
+            ignore_case: self.ignore_case,
             start_time,
             end_time: self.until.map(proto_time),
             lookback,
@@ -202,34 +259,56 @@ impl SearchArgs {
         Duration::try_from(self.timeout?).ok()
     }
 
-    fn identity(&self) -> Result<Kind, UsageError> {
-        let named = [
-            self.user.is_some(),
-            self.role.is_some() || self.session.is_some(),
-            self.access_key.is_some(),
-            self.root,
-            self.arn.is_some(),
+    fn identities(&self) -> Result<Vec<pb::Identity>, UsageError> {
+        let mut kinds = Vec::new();
+        for (values, kind) in self.named() {
+            kinds.extend(values.iter().cloned().map(kind));
+        }
+        match (&self.roles[..], &self.sessions[..]) {
+            (roles, []) => kinds.extend(roles.iter().cloned().map(Kind::RoleName)),
+            ([], sessions) => kinds.extend(sessions.iter().cloned().map(Kind::SessionName)),
+            (roles, sessions) => {
+                for role_name in roles {
+                    kinds.extend(sessions.iter().map(|session_name| {
+                        Kind::RoleSession(pb::RoleSession {
+                            role_name: role_name.clone(),
+                            session_name: session_name.clone(),
+                        })
+                    }));
+                }
+            }
+        }
+        kinds.extend(self.root.then_some(Kind::Root(pb::RootUser {})));
+        let filtered = [
+            &self.source_ips,
+            &self.event_names,
+            &self.resources,
+            &self.event_ids,
         ];
-        if named.into_iter().filter(|named| *named).count() != 1 {
+        if kinds.is_empty() && filtered.iter().all(|values| values.is_empty()) {
             return Err(UsageError(
-                "name one identity: --user, --session, --role, --role with --session, --access-key, --root or --arn"
+                "name an identity: --user, --session, --role, --access-key, --root, --arn or another (see \
+                 --help), or a --source-ip, --event-name, --resource or --event-id"
                     .to_owned(),
             ));
         }
-        let kind = match (&self.role, &self.session) {
-            (Some(role), Some(session)) => Some(Kind::RoleSession(pb::RoleSession {
-                role_name: role.clone(),
-                session_name: session.clone(),
-            })),
-            (Some(role), None) => Some(Kind::RoleName(role.clone())),
-            (None, Some(session)) => Some(Kind::SessionName(session.clone())),
-            (None, None) => None,
-        };
-        let kind = kind
-            .or_else(|| self.user.clone().map(Kind::UserName))
-            .or_else(|| self.access_key.clone().map(Kind::AccessKeyId))
-            .or_else(|| self.arn.clone().map(Kind::Arn));
-        Ok(kind.unwrap_or(Kind::Root(pb::RootUser {})))
+        let kinds = kinds.into_iter();
+        Ok(kinds
+            .map(|kind| pb::Identity { kind: Some(kind) })
+            .collect())
+    }
+
+    /// The identities that one flag names, each kind with its values.
+    fn named(&self) -> [Named<'_>; 7] {
+        [
+            (&self.users, Kind::UserName),
+            (&self.permission_sets, Kind::PermissionSet),
+            (&self.access_keys, Kind::AccessKeyId),
+            (&self.principal_ids, Kind::PrincipalId),
+            (&self.source_identities, Kind::SourceIdentity),
+            (&self.identity_center_users, Kind::IdentityCenterUserId),
+            (&self.arns, Kind::Arn),
+        ]
     }
 
     /// The command line that asks about the same identity with the same filter, without time and
@@ -245,25 +324,40 @@ impl SearchArgs {
                 line.push_str(&shell_word(value));
             }
         };
-        for (name, value) in [
-            ("user", &self.user),
-            ("role", &self.role),
-            ("session", &self.session),
-            ("access-key", &self.access_key),
-            ("arn", &self.arn),
+        for (name, values) in [
+            ("user", &self.users),
+            ("role", &self.roles),
+            ("session", &self.sessions),
+            ("permission-set", &self.permission_sets),
+            ("access-key", &self.access_keys),
+            ("principal-id", &self.principal_ids),
+            ("source-identity", &self.source_identities),
+            ("identity-center-user", &self.identity_center_users),
+            ("arn", &self.arns),
+            ("event-name", &self.event_names),
+            ("event-source", &self.event_sources),
+            ("error-code", &self.error_codes),
+            ("source-ip", &self.source_ips),
+            ("resource", &self.resources),
+            ("event-id", &self.event_ids),
         ] {
-            if let Some(value) = value {
+            for value in values {
                 flag(name, value);
             }
         }
-        if self.root {
-            flag("root", "");
+        for (name, given) in [
+            ("root", self.root),
+            ("ignore-case", self.ignore_case),
+            ("errors-only", self.errors_only),
+        ] {
+            if given {
+                flag(name, "");
+            }
         }
-        for name in &self.event_names {
-            flag("event-name", name);
-        }
-        for source in &self.event_sources {
-            flag("event-source", source);
+        for access in &self.access {
+            if let Some(value) = access.to_possible_value() {
+                flag("access", value.get_name());
+            }
         }
         for category in &self.categories {
             if let Some(value) = category.to_possible_value() {
@@ -292,6 +386,16 @@ impl BackendArg {
             Self::EventHistory => pb::Backend::EventHistory,
             Self::Logs => pb::Backend::Logs,
             Self::Athena => pb::Backend::Athena,
+        }
+    }
+}
+
+impl AccessArg {
+    fn proto(self) -> pb::Access {
+        match self {
+            Self::Read => pb::Access::Read,
+            Self::Write => pb::Access::Write,
+            Self::IssuesCredentials => pb::Access::IssuesCredentials,
         }
     }
 }

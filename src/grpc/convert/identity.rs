@@ -15,11 +15,6 @@ pub(super) fn identities(
     limits: &Limits,
     findings: &mut Findings,
 ) -> Vec<Identity> {
-    if list.is_empty() {
-        findings.invalid("identities", "say whom the question is about: one identity");
-    } else if list.len() > 1 {
-        findings.not_served("identities", "more than one identity in a request");
-    }
     findings.check_length(
         "identities",
         list.len(),
@@ -41,15 +36,25 @@ fn identity(wire: &pb::Identity, path: &str, findings: &mut Findings) -> Option<
         );
         return None;
     };
-    let mut not_served = |field: &str| {
-        findings.not_served(format!("{path}.{field}"), "this kind of identity");
-        None
-    };
     match kind {
-        Kind::PermissionSet(_) => not_served("permission_set"),
-        Kind::PrincipalId(_) => not_served("principal_id"),
-        Kind::SourceIdentity(_) => not_served("source_identity"),
-        Kind::IdentityCenterUserId(_) => not_served("identity_center_user_id"),
+        Kind::PermissionSet(text) => {
+            let name = name(text, path, "permission_set", findings)?;
+            Some(Identity::PermissionSet(name))
+        }
+        Kind::PrincipalId(text) => Some(Identity::PrincipalId(name(
+            text,
+            path,
+            "principal_id",
+            findings,
+        )?)),
+        Kind::SourceIdentity(text) => {
+            let name = name(text, path, "source_identity", findings)?;
+            Some(Identity::SourceIdentity(name))
+        }
+        Kind::IdentityCenterUserId(text) => {
+            let id = name(text, path, "identity_center_user_id", findings)?;
+            Some(Identity::IdentityCenterUserId(id))
+        }
         Kind::UserName(text) => Some(Identity::UserName(name(text, path, "user_name", findings)?)),
         Kind::RoleName(text) => Some(Identity::RoleName(name(text, path, "role_name", findings)?)),
         Kind::SessionName(text) => Some(Identity::SessionName(name(
@@ -86,12 +91,7 @@ fn name<T: FromStr<Err = InvalidId>>(
 ) -> Option<T> {
     text.parse()
         .map_err(|InvalidId { expected }| {
-            let hint = if text.contains('*') {
-                "; wildcards are not served"
-            } else {
-                ""
-            };
-            findings.malformed(format!("{path}.{field}"), text, format!("{expected}{hint}"));
+            findings.malformed(format!("{path}.{field}"), text, expected);
         })
         .ok()
 }
@@ -110,6 +110,10 @@ pub fn to_wire(identity: &Identity) -> pb::Identity {
             session_name: session_name.to_string(),
         }),
         Identity::RoleName(name) => Kind::RoleName(name.to_string()),
+        Identity::PermissionSet(name) => Kind::PermissionSet(name.to_string()),
+        Identity::PrincipalId(id) => Kind::PrincipalId(id.to_string()),
+        Identity::SourceIdentity(name) => Kind::SourceIdentity(name.to_string()),
+        Identity::IdentityCenterUserId(id) => Kind::IdentityCenterUserId(id.to_string()),
         Identity::AccessKeyId(key) => Kind::AccessKeyId(key.to_string()),
         Identity::Root => Kind::Root(pb::RootUser {}),
         Identity::Arn(arn) => Kind::Arn(arn.to_string()),
@@ -139,6 +143,12 @@ mod tests {
                 role_name: "Admin".into(),
                 session_name: "alice".into(),
             }),
+            Kind::UserName("al*".into()),
+            Kind::PermissionSet("AdministratorAccess".into()),
+            Kind::PrincipalId("AROACKCEVSQ6C2EXAMPLE:alice".into()),
+            Kind::SourceIdentity("alice@example.com".into()),
+            Kind::IdentityCenterUserId("906786f9-f5a6-4e9b-a0c4-example00001".into()),
+            Kind::Arn("arn:aws:sts::111122223333:assumed-role/Admin/*".into()),
             Kind::AccessKeyId("AKIAIOSFODNN7EXAMPLE".into()),
             Kind::Root(pb::RootUser {}),
             Kind::Arn("arn:aws:iam::111122223333:role/team/Admin".into()),
@@ -156,7 +166,7 @@ mod tests {
             "a'b",
             "a\"b",
             "a\\b",
-            "al*",
+            "al'*",
             "x' OR '1'='1",
             "a;--",
             "a b",
@@ -168,6 +178,10 @@ mod tests {
                 Kind::RoleName(wrong.into()),
                 Kind::SessionName(wrong.into()),
                 Kind::AccessKeyId(wrong.into()),
+                Kind::PermissionSet(wrong.into()),
+                Kind::PrincipalId(wrong.into()),
+                Kind::SourceIdentity(wrong.into()),
+                Kind::IdentityCenterUserId(wrong.into()),
                 Kind::Arn(wrong.into()),
                 Kind::Arn(format!("arn:aws:iam::111122223333:user/{wrong}")),
                 Kind::RoleSession(pb::RoleSession {
@@ -181,14 +195,5 @@ mod tests {
                 );
             }
         }
-    }
-
-    #[test]
-    fn later_kinds_are_refused_by_name() {
-        let refused = read(Kind::PermissionSet("Admins".into()));
-        let Err(Rejection::NotServed(fields)) = refused else {
-            panic!("{refused:?}");
-        };
-        assert_eq!(fields[0].field, "identities[0].permission_set");
     }
 }

@@ -2,6 +2,7 @@
 //! in than this.
 
 pub mod event;
+mod filter;
 pub mod findings;
 pub mod identity;
 pub mod interval;

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Findings, Rejection, identity, interval, selector};
+use super::{Findings, Rejection, filter, identity, interval, selector};
 use crate::config::Limits;
 use crate::grpc::pb;
 use crate::query::{
-    AccountId, AskedRange, BackendKind, EventCategory, EventFilter, EventQuery, EventTime,
-    RecordView, Region, SearchOrder, TimeRange,
+    AccountId, AskedRange, BackendKind, Case, EventQuery, EventTime, RecordView, Region,
+    SearchOrder, TimeRange,
 };
 use crate::search::resume::{ResumeToken, request_digest};
 
@@ -41,7 +41,14 @@ pub fn event_query(
     let account_ids = account_ids(&request.account_ids, rules, found);
     let account_selector = selector::account_selector(request.account_selector.as_ref(), found);
     let regions = regions(&request.regions, found);
-    let filter = filter(request.filter.as_ref(), rules.limits, found);
+    let filter = filter::filter(request.filter.as_ref(), rules.limits, found);
+    if request.identities.is_empty() && !filter.names_events() {
+        found.invalid(
+            "identities",
+            "say whom the question is about; only a filter by source_ips, event_names, resources or \
+             event_ids can do without",
+        );
+    }
     let order = order(request.order, found);
     let record_view = record_view(request.record_view, found);
     let backends = backends(&request.backends, found);
@@ -52,6 +59,11 @@ pub fn event_query(
 
     let query = interval.map(|(range, asked_range)| EventQuery {
         identities,
+        case: if request.ignore_case {
+            Case::Ignored
+        } else {
+            Case::Kept
+        },
         range,
         asked_range,
         account_ids,
@@ -106,90 +118,6 @@ fn regions(list: &[String], findings: &mut Findings) -> Vec<Region> {
         }
     }
     regions.into_iter().collect()
-}
-
-fn filter(wire: Option<&pb::EventFilter>, limits: &Limits, findings: &mut Findings) -> EventFilter {
-    let Some(wire) = wire else {
-        return EventFilter::default();
-    };
-    for (field, asked) in [
-        ("filter.access", !wire.access.is_empty()),
-        ("filter.error_codes", !wire.error_codes.is_empty()),
-        ("filter.errors_only", wire.errors_only),
-        ("filter.source_ips", !wire.source_ips.is_empty()),
-        ("filter.resources", !wire.resources.is_empty()),
-        ("filter.event_ids", !wire.event_ids.is_empty()),
-    ] {
-        if asked {
-            findings.not_served(field, "this filter");
-        }
-    }
-    findings.check_length(
-        "filter.event_names",
-        wire.event_names.len(),
-        limits.max_event_names,
-        "limits.max_event_names",
-    );
-    findings.check_length(
-        "filter.event_sources",
-        wire.event_sources.len(),
-        limits.max_event_sources,
-        "limits.max_event_sources",
-    );
-    EventFilter {
-        event_names: checked(
-            &wire.event_names,
-            "filter.event_names",
-            "an event name is 1 to 128 letters, digits and any of ._:-, such as CreateAccessKey",
-            |byte| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte),
-            findings,
-        ),
-        event_sources: checked(
-            &wire.event_sources,
-            "filter.event_sources",
-            "an event source is 1 to 128 lower-case letters, digits, dots and hyphens, such as \
-             iam.amazonaws.com",
-            |byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte),
-            findings,
-        ),
-        categories: categories(&wire.categories, findings),
-    }
-}
-
-fn checked(
-    list: &[String],
-    field: &str,
-    expected: &str,
-    allowed: fn(u8) -> bool,
-    findings: &mut Findings,
-) -> Vec<String> {
-    for (index, text) in list.iter().enumerate() {
-        if !(1..=128).contains(&text.len()) || !text.bytes().all(allowed) {
-            findings.malformed(format!("{field}[{index}]"), text, expected);
-        }
-    }
-    let set: BTreeSet<&String> = list.iter().collect();
-    set.into_iter().cloned().collect()
-}
-
-fn categories(list: &[i32], findings: &mut Findings) -> Vec<EventCategory> {
-    let mut categories = BTreeSet::new();
-    for (index, &number) in list.iter().enumerate() {
-        categories.insert(match pb::EventCategory::try_from(number) {
-            Ok(pb::EventCategory::Management) => EventCategory::Management,
-            Ok(pb::EventCategory::Data) => EventCategory::Data,
-            Ok(pb::EventCategory::NetworkActivity) => EventCategory::NetworkActivity,
-            Ok(pb::EventCategory::Insight) => EventCategory::Insight,
-            Ok(pb::EventCategory::Unspecified) | Err(_) => {
-                findings.invalid(
-                    format!("filter.categories[{index}]"),
-                    format!("{number} is no category"),
-                );
-                continue;
-            }
-        });
-    }
-    categories.into_iter().collect()
 }
 
 fn order(number: i32, findings: &mut Findings) -> SearchOrder {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::grpc::pb::identity::Kind;
-use crate::query::{EventId, EventKey, Identity};
+use crate::query::{Access, EventId, EventKey, Identity};
 use crate::search::resume::TokenWriter;
 
 const NOW: i64 = 1_700_000_000;
@@ -60,7 +60,7 @@ fn a_plain_question_has_every_default() {
 #[test]
 fn everything_that_is_wrong_is_told_at_once() {
     let mut wrong = request();
-    wrong.identities.clear();
+    wrong.identities[0].kind = None;
     wrong.account_ids = vec!["111122223333".into(), "1234".into()];
     wrong.regions = vec!["eu-west-1'--".into()];
     wrong.filter = Some(pb::EventFilter {
@@ -80,7 +80,7 @@ fn everything_that_is_wrong_is_told_at_once() {
     assert_eq!(
         fields,
         [
-            "identities",
+            "identities[0]",
             "account_ids[1]",
             "regions[0]",
             "filter.event_names[0]",
@@ -101,30 +101,106 @@ fn everything_that_is_wrong_is_told_at_once() {
 #[test]
 fn what_later_versions_serve_is_refused_by_name() {
     let mut later = request();
-    later.identities.push(later.identities[0].clone());
     later.order = pb::SearchOrder::OldestFirst.into();
-    later.filter = Some(pb::EventFilter {
-        access: vec![pb::Access::Write.into()],
-        error_codes: vec!["AccessDenied".into()],
-        errors_only: true,
-        source_ips: vec!["192.0.2.1".into()],
-        resources: vec!["bucket".into()],
-        event_ids: vec!["id".into()],
-        ..pb::EventFilter::default()
-    });
     let (verdict, fields) = verdict(&later);
     assert_eq!(verdict, Verdict::NotServed);
+    assert_eq!(fields, ["order"]);
+}
+
+#[test]
+fn every_filter_is_read() {
+    let mut asked = request();
+    asked.ignore_case = true;
+    asked.identities.push(asked.identities[0].clone());
+    asked.filter = Some(pb::EventFilter {
+        event_names: vec!["CreateUser".into()],
+        event_sources: vec!["iam.amazonaws.com".into()],
+        access: vec![
+            pb::Access::IssuesCredentials.into(),
+            pb::Access::Write.into(),
+            pb::Access::Write.into(),
+        ],
+        error_codes: vec!["Client.UnauthorizedOperation".into()],
+        errors_only: true,
+        source_ips: vec!["AWS Internal".into(), "198.51.100.7/24".into()],
+        resources: vec!["arn:aws:s3:::logs/it's a key".into()],
+        event_ids: vec!["b8f2a9f5-7e3c-4e8b-9a55-1f0d3a4c2e11".into()],
+        categories: vec![pb::EventCategory::Data.into()],
+    });
+    let query = read(&asked).unwrap();
+    assert_eq!(query.case, Case::Ignored);
+    assert_eq!(query.identities.len(), 2);
+    let filter = &query.filter;
+    assert_eq!(filter.access, [Access::Write, Access::IssuesCredentials]);
+    assert_eq!(filter.error_codes, ["Client.UnauthorizedOperation"]);
+    assert!(filter.errors_only);
+    let ips: Vec<_> = filter.source_ips.iter().map(ToString::to_string).collect();
+    assert_eq!(ips, ["198.51.100.0/24", "AWS Internal"]);
+    assert_eq!(filter.resources[0].as_str(), "arn:aws:s3:::logs/it's a key");
+    assert_eq!(filter.event_ids.len(), 1);
+}
+
+#[test]
+fn a_filter_that_names_events_needs_no_identity() {
+    let without = |filter: pb::EventFilter| {
+        let mut asked = request();
+        asked.identities.clear();
+        asked.filter = Some(filter);
+        read(&asked)
+    };
+    let none = pb::EventFilter::default;
+    let names: [fn(&mut pb::EventFilter); 4] = [
+        |f| f.source_ips = vec!["203.0.113.77".into()],
+        |f| f.event_names = vec!["CreateUser".into()],
+        |f| f.resources = vec!["Alice".into()],
+        |f| f.event_ids = vec!["b8f2a9f5-7e3c-4e8b-9a55-1f0d3a4c2e11".into()],
+    ];
+    for change in names {
+        let mut filter = none();
+        change(&mut filter);
+        assert!(without(filter).unwrap().identities.is_empty());
+    }
+    for filter in [
+        none(),
+        pb::EventFilter {
+            errors_only: true,
+            access: vec![pb::Access::Write.into()],
+            event_sources: vec!["iam.amazonaws.com".into()],
+            error_codes: vec!["AccessDenied".into()],
+            ..none()
+        },
+    ] {
+        assert!(matches!(without(filter), Err(Rejection::Invalid(_))));
+    }
+}
+
+#[test]
+fn filters_are_checked_value_by_value() {
+    let mut wrong = request();
+    wrong.filter = Some(pb::EventFilter {
+        access: vec![0, 9],
+        error_codes: vec!["Access'Denied".into(), String::new()],
+        source_ips: vec!["10.0.0.0/33".into(), "300.1.1.1".into(), "x'y".into()],
+        resources: vec![String::new(), "a\nb".into(), "x".repeat(2_049)],
+        event_ids: vec!["sha256:00-0".into()],
+        ..pb::EventFilter::default()
+    });
+    let (verdict, fields) = verdict(&wrong);
+    assert_eq!(verdict, Verdict::Invalid);
     assert_eq!(
         fields,
         [
-            "identities",
-            "filter.access",
-            "filter.error_codes",
-            "filter.errors_only",
-            "filter.source_ips",
-            "filter.resources",
-            "filter.event_ids",
-            "order",
+            "filter.access[0]",
+            "filter.access[1]",
+            "filter.error_codes[0]",
+            "filter.error_codes[1]",
+            "filter.source_ips[0]",
+            "filter.source_ips[1]",
+            "filter.source_ips[2]",
+            "filter.resources[0]",
+            "filter.resources[1]",
+            "filter.resources[2]",
+            "filter.event_ids[0]",
         ]
     );
 }
@@ -138,6 +214,10 @@ fn limits_hold_for_every_list() {
     large.filter = Some(pb::EventFilter {
         event_names: many("CreateUser"),
         event_sources: many("iam.amazonaws.com"),
+        error_codes: many("AccessDenied"),
+        source_ips: many("10.0.0.1"),
+        resources: many("Alice"),
+        event_ids: many("e-1"),
         ..pb::EventFilter::default()
     });
     large.identities = vec![large.identities[0].clone(); 21];
@@ -151,6 +231,10 @@ fn limits_hold_for_every_list() {
             "regions",
             "filter.event_names",
             "filter.event_sources",
+            "filter.error_codes",
+            "filter.source_ips",
+            "filter.resources",
+            "filter.event_ids",
         ]
     );
 }

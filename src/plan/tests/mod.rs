@@ -13,8 +13,8 @@ use super::facts::{
     AccountFacts, ArchiveFacts, Declared, Facts, LogGroupFacts, ReadLogsWith, TableFacts,
 };
 use crate::query::{
-    AccountId, AccountSelector, AskedRange, EventCategory, EventFilter, EventQuery, EventTime,
-    Identity, RecordView, Region, SearchOrder, TimeRange,
+    AccountId, AccountSelector, AskedRange, Case, EventCategory, EventFilter, EventQuery,
+    EventTime, Identity, RecordView, Region, SearchOrder, TimeRange,
 };
 
 /// The tests' now.
@@ -55,6 +55,7 @@ fn role(name: &str) -> Identity {
 fn ask(identity: Identity, from: i64, to: i64) -> EventQuery {
     EventQuery {
         identities: vec![identity],
+        case: Case::Kept,
         range: TimeRange::new(ago(from), ago(to)).unwrap(),
         asked_range: AskedRange::default(),
         account_ids: vec![],

@@ -244,9 +244,9 @@ fn some_query() -> impl Strategy<Value = EventQuery> {
                 regions: regions.into_iter().collect(),
                 backends: backends.into_iter().collect(),
                 filter: EventFilter {
-                    event_names: vec![],
                     event_sources: filter.1.into_iter().collect(),
                     categories: filter.0.into_iter().collect(),
+                    ..EventFilter::default()
                 },
                 resume: resume.map(|(position, horizon)| ResumePoint {
                     position: position.map(|time| EventKey {

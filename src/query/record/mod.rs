@@ -27,7 +27,7 @@ use targets::Targets;
 
 pub use mask::MASK;
 pub use ordinals::Ordinals;
-pub use targets::MAX_TARGETS;
+pub use targets::{MAX_TARGETS, names_target};
 
 /// Where a record was read, and what is wanted of it.
 #[derive(Debug, Clone, PartialEq, Eq)]

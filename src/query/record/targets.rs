@@ -5,6 +5,7 @@ use std::fmt;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::query::Event;
 use crate::query::event::Target;
 
 /// At most this many targets are listed for one event; the rest is counted in `targets_omitted`
@@ -96,13 +97,50 @@ const AT_THE_TOP: &[&str] = &[
 ];
 
 /// Lists and sets of targets, each once, in the order in which they were met.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Targets {
     pub(super) listed: Vec<Target>,
     pub(super) omitted: u32,
+    most: usize,
+}
+
+impl Default for Targets {
+    fn default() -> Self {
+        Self::at_most(MAX_TARGETS)
+    }
+}
+
+/// Whether any target of the event, listed or omitted, is `wanted`.
+#[must_use]
+pub fn names_target(event: &Event, wanted: impl Fn(&str) -> bool) -> bool {
+    if event.targets.iter().any(|target| wanted(&target.value)) {
+        return true;
+    }
+    if event.targets_omitted == 0 {
+        return false;
+    }
+    let mut all = Targets::at_most(usize::MAX);
+    let parameters = event.request_parameters_json.as_deref();
+    if let Some(parameters) = parameters.and_then(|json| serde_json::from_str(json).ok()) {
+        all.parameters(parameters);
+    }
+    let arns = event
+        .resources
+        .iter()
+        .filter_map(|resource| resource.arn.as_deref());
+    arns.chain(all.listed.iter().map(|target| &*target.value))
+        .any(wanted)
 }
 
 impl Targets {
+    fn at_most(most: usize) -> Self {
+        Self {
+            listed: Vec::new(),
+            omitted: 0,
+            most,
+        }
+    }
+
     /// Adds one of the record's resources.
     pub(super) fn resource(&mut self, arn: &str) {
         self.add(RESOURCES, arn);
@@ -126,7 +164,7 @@ impl Targets {
         if empty || self.listed.iter().any(known) {
             return;
         }
-        if self.listed.len() == MAX_TARGETS {
+        if self.listed.len() == self.most {
             self.omitted = self.omitted.saturating_add(1);
             return;
         }

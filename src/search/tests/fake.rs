@@ -18,7 +18,7 @@ use crate::plan::facts::{AccountFacts, ArchiveFacts, LogGroupFacts, Routing};
 use crate::plan::{Inventory, Reason, ReasonCode, Scan, ScanTarget};
 use crate::query::record::{ReadFrom, TextOrigin, parse_record};
 use crate::query::{
-    AccessKeyId, AccountId, AccountSelector, AskedRange, BackendKind, Event, EventFilter,
+    AccessKeyId, AccountId, AccountSelector, AskedRange, BackendKind, Case, Event, EventFilter,
     EventQuery, EventTime, Identity, Provenance, RecordView, Region, SearchOrder, TimeRange,
 };
 use crate::search::{
@@ -191,6 +191,7 @@ pub fn query(seconds: i64) -> EventQuery {
     let end = EventTime::from_second(NOW).unwrap();
     EventQuery {
         identities: vec![Identity::UserName("alice".parse().unwrap())],
+        case: Case::Kept,
         range: TimeRange::new(end.plus(-seconds), end).unwrap(),
         asked_range: AskedRange::default(),
         account_ids: Vec::new(),

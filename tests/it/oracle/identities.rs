@@ -102,7 +102,7 @@ impl Who {
             Self::Root => Some(Lookup::Username("root")),
             Self::Role(_) => None,
             Self::Arn(arn) if arn.ends_with(":root") => Some(Lookup::Username("root")),
-            Self::Arn(arn) if arn.contains(":role/") => None,
+            Self::Arn(arn) if arn.contains(":role/") || arn.contains(":federated-user/") => None,
             Self::Arn(arn) => last(arn).map(|start| Lookup::Username(&arn[start..])),
         }
     }
@@ -111,7 +111,12 @@ impl Who {
     pub fn did(&self, record: &Value) -> bool {
         let who = &record["userIdentity"];
         match self {
-            Self::User(name) => who["type"] == "IAMUser" && who["userName"] == **name,
+            Self::User(name) => {
+                let issued = who["type"] == "FederatedUser"
+                    && issuer(who)["type"] == "IAMUser"
+                    && issuer(who)["userName"] == **name;
+                issued || who["type"] == "IAMUser" && who["userName"] == **name
+            }
             Self::Session(name) => session_name(who) == Some(name),
             Self::Role(name) => role_name(who) == Some(name),
             Self::RoleSession(role, session) => {
@@ -131,7 +136,8 @@ fn did_by_arn(arn: &str, who: &Value) -> bool {
         return who["type"] == "Root" && who["accountId"] == account;
     }
     if resource.starts_with("user/") {
-        return who["type"] == "IAMUser" && who["arn"] == arn;
+        let issued = who["type"] == "FederatedUser" && issuer(who)["arn"] == arn;
+        return issued || who["type"] == "IAMUser" && who["arn"] == arn;
     }
     let Some((_, role)) = resource
         .rsplit_once('/')
@@ -158,16 +164,12 @@ pub fn session_name(who: &Value) -> Option<&str> {
     (who["type"] == "AssumedRole").then_some(name)
 }
 
-/// The session issuer's name; where the record names no issuer, the role in the session's ARN.
+/// The session issuer's name; where the record has none, the role in the session's ARN.
 fn role_name(who: &Value) -> Option<&str> {
     let issuer = issuer(who);
-    let named = issuer.as_object().is_some_and(|members| {
-        let mut values = members.values();
-        values.any(Value::is_string)
-    });
-    if named {
+    if let Some(name) = issuer["userName"].as_str() {
         let of_role = issuer["type"] == "Role" || issuer["type"].is_null();
-        return issuer["userName"].as_str().filter(|_| of_role);
+        return Some(name).filter(|_| of_role);
     }
     if who["type"] != "AssumedRole" {
         return None;
@@ -200,6 +202,7 @@ fn is_arn(arn: &str) -> bool {
                     .all(|part| part.chars().all(|c| c.is_ascii_graphic()))
         }
         ("sts", ["assumed-role", role, session]) => is_name(role, 1) && is_name(session, 2),
+        ("sts", ["federated-user", name]) => is_name(name, 2) && name.len() <= 32,
         _ => false,
     }
 }

@@ -37,6 +37,15 @@ impl Columns<'_> {
             && !leads_on(&self.0.composites)
     }
 
+    /// Whatever is at this path, as text: a scalar, or a composite as JSON.
+    pub fn any_as_text(self, path: &str) -> Result<Expr, MissingColumn> {
+        if self.0.composites.contains(path) {
+            Ok(Expr::AsJson(Box::new(Expr::column(path))))
+        } else {
+            self.text(path)
+        }
+    }
+
     /// The scalar at this path, as text.
     pub fn text(self, path: &str) -> Result<Expr, MissingColumn> {
         if !self.has(path) {

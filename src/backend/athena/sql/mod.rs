@@ -1,8 +1,8 @@
 //! The SQL of one scan: from a typed tree, printed last.
 
 mod columns;
+mod condition;
 mod days;
-mod identity;
 mod log_days;
 #[cfg(test)]
 mod snapshots;

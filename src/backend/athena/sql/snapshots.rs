@@ -7,7 +7,9 @@ use crate::backend::athena::table::table_facts;
 use crate::backend::athena::table::tests::{DOCUMENTED, metadata};
 use crate::config::Archive;
 use crate::plan::facts::TableFacts;
-use crate::query::{EventCategory, EventTime, Identity, TimeRange};
+use crate::query::{
+    Access, Case, Condition, EventCategory, EventFilter, EventTime, Identity, TimeRange,
+};
 
 pub(super) fn archive(layout: &str, more: &str) -> Archive {
     let yaml = format!(
@@ -37,8 +39,8 @@ struct Question {
     end: &'static str,
     categories: Vec<EventCategory>,
     identities: Vec<Identity>,
-    event_names: Vec<String>,
-    event_sources: Vec<String>,
+    case: Case,
+    filter: EventFilter,
 }
 
 impl Question {
@@ -52,9 +54,20 @@ impl Question {
             end: "2026-11-21T00:00:00Z",
             categories: vec![EventCategory::Management],
             identities: vec![identity],
-            event_names: Vec::new(),
-            event_sources: Vec::new(),
+            case: Case::Kept,
+            filter: EventFilter::default(),
         }
+    }
+
+    fn condition(&self) -> Condition {
+        let identities = self.identities.iter();
+        let anyone = identities.map(|identity| identity.condition(self.case));
+        let mut all = vec![Condition::Any(anyone.collect())];
+        let Condition::All(filter) = self.filter.condition() else {
+            panic!("not all of its parts");
+        };
+        all.extend(filter);
+        Condition::All(all)
     }
 
     fn statement(&self) -> Result<ScanStatement, Unwritable> {
@@ -69,9 +82,7 @@ impl Question {
             regions: regions.as_ref(),
             range: TimeRange::new(time(self.start), time(self.end)).unwrap(),
             categories: &self.categories.iter().copied().collect(),
-            identities: &self.identities,
-            event_names: &self.event_names,
-            event_sources: &self.event_sources,
+            condition: &self.condition(),
         };
         statement(&self.archive, &self.table, &asked)
     }
@@ -163,7 +174,7 @@ fn a_whole_statement() {
       AND "timestamp" BETWEEN '2026/11/20' AND '2026/11/21'
       AND "eventtime" >= '2026-11-20T10:00:00Z'
       AND "eventtime" < '2026-11-21T00:00:00Z'
-      AND ("useridentity"."type" = 'IAMUser' AND "useridentity"."username" = 'o_hara+x@example.com')
+      AND (("useridentity"."type" = 'IAMUser' AND "useridentity"."username" = 'o_hara+x@example.com') OR ("useridentity"."type" = 'FederatedUser' AND "useridentity"."sessioncontext"."sessionissuer"."type" = 'IAMUser' AND "useridentity"."sessioncontext"."sessionissuer"."username" = 'o_hara+x@example.com'))
       AND ("eventcategory" = 'Management' OR "eventcategory" IS NULL)
     ORDER BY "eventtime" DESC NULLS LAST, "eventid" DESC NULLS LAST
     "#);
@@ -181,11 +192,15 @@ fn each_kind_of_identity() {
             session_name: session(),
         },
         Identity::RoleName(role()),
+        Identity::PermissionSet("Read_Only".parse().unwrap()),
         Identity::AccessKeyId("AKIAIOSFODNN7EXAMPLE".parse().unwrap()),
+        Identity::PrincipalId("AROACKCEVSQ6C2EXAMPLE".parse().unwrap()),
+        Identity::IdentityCenterUserId("906786f9-f5a6-4e9b-a0c4-example00001".parse().unwrap()),
         Identity::Root,
         arn("arn:aws:iam::111122223333:user/team/alice"),
         arn("arn:aws:iam::111122223333:role/team/dev_ops"),
         arn("arn:aws:sts::111122223333:assumed-role/dev_ops/alice_b"),
+        arn("arn:aws:sts::111122223333:federated-user/backup"),
         arn("arn:aws-cn:iam::111122223333:root"),
     ];
     let printed: Vec<_> = identities
@@ -193,7 +208,7 @@ fn each_kind_of_identity() {
         .map(|identity| Question::of(identity).identity())
         .collect();
     insta::assert_snapshot!(printed.join("\n\n"), @r#"
-    ("useridentity"."type" = 'IAMUser' AND "useridentity"."username" = 'o_hara+x@example.com')
+    (("useridentity"."type" = 'IAMUser' AND "useridentity"."username" = 'o_hara+x@example.com') OR ("useridentity"."type" = 'FederatedUser' AND "useridentity"."sessioncontext"."sessionissuer"."type" = 'IAMUser' AND "useridentity"."sessioncontext"."sessionissuer"."username" = 'o_hara+x@example.com'))
 
     ("useridentity"."type" = 'AssumedRole' AND "useridentity"."principalid" LIKE '%:alice\_b' ESCAPE '\')
 
@@ -201,18 +216,130 @@ fn each_kind_of_identity() {
 
     (("useridentity"."sessioncontext"."sessionissuer"."username" = 'dev_ops' AND ("useridentity"."sessioncontext"."sessionissuer"."type" = 'Role' OR "useridentity"."sessioncontext"."sessionissuer"."type" IS NULL)) OR ("useridentity"."sessioncontext"."sessionissuer"."username" IS NULL AND "useridentity"."type" = 'AssumedRole' AND "useridentity"."arn" LIKE 'arn:%:sts:%:assumed-role/dev\_ops/%' ESCAPE '\'))
 
+    (("useridentity"."sessioncontext"."sessionissuer"."username" LIKE 'AWSReservedSSO\_Read\_Only\_________________' ESCAPE '\' AND ("useridentity"."sessioncontext"."sessionissuer"."type" = 'Role' OR "useridentity"."sessioncontext"."sessionissuer"."type" IS NULL)) OR ("useridentity"."sessioncontext"."sessionissuer"."username" IS NULL AND "useridentity"."type" = 'AssumedRole' AND "useridentity"."arn" LIKE 'arn:%:sts:%:assumed-role/AWSReservedSSO\_Read\_Only\_________________/%' ESCAPE '\'))
+
     "useridentity"."accesskeyid" = 'AKIAIOSFODNN7EXAMPLE'
+
+    ("useridentity"."principalid" = 'AROACKCEVSQ6C2EXAMPLE' OR "useridentity"."sessioncontext"."sessionissuer"."principalid" = 'AROACKCEVSQ6C2EXAMPLE' OR ("useridentity"."type" = 'AssumedRole' AND "useridentity"."principalid" LIKE 'AROACKCEVSQ6C2EXAMPLE:%' ESCAPE '\'))
+
+    "useridentity"."onbehalfof"."userid" = '906786f9-f5a6-4e9b-a0c4-example00001'
 
     "useridentity"."type" = 'Root'
 
-    ("useridentity"."type" = 'IAMUser' AND "useridentity"."arn" = 'arn:aws:iam::111122223333:user/team/alice')
+    (("useridentity"."type" = 'IAMUser' AND "useridentity"."arn" = 'arn:aws:iam::111122223333:user/team/alice') OR ("useridentity"."type" = 'FederatedUser' AND "useridentity"."sessioncontext"."sessionissuer"."arn" = 'arn:aws:iam::111122223333:user/team/alice'))
 
     ("useridentity"."sessioncontext"."sessionissuer"."arn" = 'arn:aws:iam::111122223333:role/team/dev_ops' OR ("useridentity"."sessioncontext"."sessionissuer"."arn" IS NULL AND "useridentity"."type" = 'AssumedRole' AND "useridentity"."arn" LIKE 'arn:aws:sts:%:111122223333:assumed-role/dev\_ops/%' ESCAPE '\'))
 
     "useridentity"."arn" = 'arn:aws:sts::111122223333:assumed-role/dev_ops/alice_b'
 
+    "useridentity"."arn" = 'arn:aws:sts::111122223333:federated-user/backup'
+
     ("useridentity"."type" = 'Root' AND "useridentity"."accountid" = '111122223333')
     "#);
+}
+
+#[test]
+fn wildcards_and_names_in_any_case() {
+    let identities = [
+        Identity::UserName("al*_B*".parse().unwrap()),
+        Identity::SessionName("*".parse().unwrap()),
+        arn("arn:aws:iam::111122223333:role/Team/*_x"),
+    ];
+    let printed = [Case::Kept, Case::Ignored].map(|case| {
+        let printed = identities.clone().map(|identity| {
+            let mut question = Question::of(identity);
+            question.case = case;
+            question.identity()
+        });
+        printed.join("\n\n")
+    });
+    insta::assert_snapshot!(printed.join("\n\n"), @r#"
+    (("useridentity"."type" = 'IAMUser' AND "useridentity"."username" LIKE 'al%\_B%' ESCAPE '\') OR ("useridentity"."type" = 'FederatedUser' AND "useridentity"."sessioncontext"."sessionissuer"."type" = 'IAMUser' AND "useridentity"."sessioncontext"."sessionissuer"."username" LIKE 'al%\_B%' ESCAPE '\'))
+
+    ("useridentity"."type" = 'AssumedRole' AND "useridentity"."principalid" LIKE '%:%' ESCAPE '\')
+
+    ("useridentity"."sessioncontext"."sessionissuer"."arn" LIKE 'arn:aws:iam::111122223333:role/Team/%\_x' ESCAPE '\' OR ("useridentity"."sessioncontext"."sessionissuer"."arn" IS NULL AND "useridentity"."type" = 'AssumedRole' AND "useridentity"."arn" LIKE 'arn:aws:sts:%:111122223333:assumed-role/%\_x/%' ESCAPE '\'))
+
+    (("useridentity"."type" = 'IAMUser' AND lower("useridentity"."username") LIKE 'al%\_b%' ESCAPE '\') OR ("useridentity"."type" = 'FederatedUser' AND "useridentity"."sessioncontext"."sessionissuer"."type" = 'IAMUser' AND lower("useridentity"."sessioncontext"."sessionissuer"."username") LIKE 'al%\_b%' ESCAPE '\'))
+
+    ("useridentity"."type" = 'AssumedRole' AND lower("useridentity"."principalid") LIKE '%:%' ESCAPE '\')
+
+    (lower("useridentity"."sessioncontext"."sessionissuer"."arn") LIKE 'arn:aws:iam::111122223333:role/team/%\_x' ESCAPE '\' OR ("useridentity"."sessioncontext"."sessionissuer"."arn" IS NULL AND "useridentity"."type" = 'AssumedRole' AND lower("useridentity"."arn") LIKE 'arn:aws:sts:%:111122223333:assumed-role/%\_x/%' ESCAPE '\'))
+    "#);
+}
+
+#[test]
+fn a_source_identity_needs_the_column_that_holds_it() {
+    let asked = || Question::of(Identity::SourceIdentity("alice".parse().unwrap()));
+    let column = "useridentity.sessioncontext.sourceidentity";
+    assert_eq!(
+        asked().statement().unwrap_err().to_string(),
+        format!("it has no column {column}")
+    );
+    let mut question = asked();
+    question.table.columns.insert(column.to_owned());
+    insta::assert_snapshot!(question.identity(), @r#"
+    "useridentity"."sessioncontext"."sourceidentity" = 'alice'
+    "#);
+}
+
+#[test]
+fn each_kind_of_filter() {
+    let filter = |change: &dyn Fn(&mut EventFilter)| {
+        let mut question = Question::of(Identity::Root);
+        change(&mut question.filter);
+        let conditions = question.conditions();
+        let lines: Vec<_> = conditions.lines().skip(5).collect();
+        let (last, lines) = lines.split_last().unwrap();
+        assert!(last.contains("eventcategory"), "{last}");
+        lines[1..].join("\n")
+    };
+    let ips = |list: &[&str]| list.iter().map(|ip| ip.parse().unwrap()).collect();
+    let things = |list: &[&str]| list.iter().map(|name| name.parse().unwrap()).collect();
+    let printed = [
+        filter(&|f| f.access = vec![Access::Read]),
+        filter(&|f| f.access = vec![Access::Read, Access::Write]),
+        filter(&|f| f.errors_only = true),
+        filter(&|f| f.error_codes = vec!["AccessDenied".into(), "Client.DryRunOperation".into()]),
+        filter(&|f| f.source_ips = ips(&["203.0.113.77"])),
+        filter(&|f| f.source_ips = ips(&["172.16.0.0/12", "0.0.0.0/0", "AWS Internal"])),
+        filter(&|f| f.source_ips = ips(&["2001:db8::/32", "fe80::/10", "64:ff9b::/96"])),
+        filter(&|f| f.resources = things(&["Alice_b"])),
+        filter(&|f| f.resources = things(&["arn:aws:s3:::it's/a \"key\""])),
+        filter(&|f| f.event_ids = vec!["b8f2a9f5-7e3c-4e8b-9a55-1f0d3a4c2e11".into()]),
+    ];
+    insta::assert_snapshot!(printed.join("\n\n"), @r#"
+    lower("readonly") = 'true'
+
+    (lower("readonly") = 'true' OR (lower("readonly") = 'false' OR "readonly" IS NULL))
+
+    "errorcode" IS NOT NULL
+
+    "errorcode" IN ('AccessDenied', 'Client.DryRunOperation')
+
+    "sourceipaddress" = '203.0.113.77'
+
+    ("sourceipaddress" LIKE '172.%' ESCAPE '\' OR "sourceipaddress" LIKE '%' ESCAPE '\' OR "sourceipaddress" = 'AWS Internal')
+
+    (lower("sourceipaddress") LIKE '2001:%' ESCAPE '\' OR "sourceipaddress" LIKE '%:%' ESCAPE '\' OR "sourceipaddress" LIKE '%:%' ESCAPE '\')
+
+    (json_format(CAST("resources" AS JSON)) LIKE '%Alice\_b%' ESCAPE '\' OR "requestparameters" LIKE '%Alice\_b%' ESCAPE '\')
+
+    (json_format(CAST("resources" AS JSON)) LIKE '%arn:aws:s3:::it%s%a %key%' ESCAPE '\' OR "requestparameters" LIKE '%arn:aws:s3:::it%s%a %key%' ESCAPE '\')
+
+    "eventid" = 'b8f2a9f5-7e3c-4e8b-9a55-1f0d3a4c2e11'
+    "#);
+}
+
+#[test]
+fn apis_that_issue_credentials_are_named_by_service() {
+    let mut question = Question::of(Identity::Root);
+    question.filter.access = vec![Access::IssuesCredentials];
+    let conditions = question.conditions();
+    assert!(
+        conditions
+            .contains(r#"("eventsource" = 'sts.amazonaws.com' AND "eventname" IN ('AssumeRole', "#)
+    );
 }
 
 #[test]
@@ -220,7 +347,7 @@ fn any_of_several_identities() {
     let mut question = Question::of(by_name());
     question.identities.push(Identity::Root);
     insta::assert_snapshot!(question.identity(), @r#"
-    (("useridentity"."type" = 'IAMUser' AND "useridentity"."username" = 'o_hara+x@example.com') OR "useridentity"."type" = 'Root')
+    ((("useridentity"."type" = 'IAMUser' AND "useridentity"."username" = 'o_hara+x@example.com') OR ("useridentity"."type" = 'FederatedUser' AND "useridentity"."sessioncontext"."sessionissuer"."type" = 'IAMUser' AND "useridentity"."sessioncontext"."sessionissuer"."username" = 'o_hara+x@example.com')) OR "useridentity"."type" = 'Root')
     "#);
 }
 
@@ -265,8 +392,8 @@ fn each_partition_layout() {
 fn filters_narrow_too() {
     let mut question = Question::of(Identity::Root);
     question.regions = Some(vec!["eu-central-1", "us-east-1"]);
-    question.event_names = vec!["CreateUser".into(), "it's".into()];
-    question.event_sources = vec!["iam.amazonaws.com".into()];
+    question.filter.event_names = vec!["CreateUser".into(), "it's".into()];
+    question.filter.event_sources = vec!["iam.amazonaws.com".into()];
     question.categories = vec![EventCategory::Management, EventCategory::Data];
     insta::assert_snapshot!(question.conditions(), @r#"
     "account" IN ('000011112222', '111122223333')

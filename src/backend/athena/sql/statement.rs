@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::columns::{Columns, MissingColumn};
+use super::condition;
 use super::days::{DatePart, Days, ThreeColumns};
-use super::identity;
 use super::tree::{Comparison, Expr, Select};
 use crate::backend::athena::record_columns::{self, MEMBERS, MemberKind};
 use crate::config::Archive;
 use crate::config::archives::PartitionLayout;
 use crate::plan::facts::TableFacts;
-use crate::query::{AccountId, EventCategory, Identity, Region, TimeRange};
+use crate::query::{AccountId, Condition, EventCategory, Region, TimeRange};
 
 /// Athena takes no longer statement.
 pub(super) const MAX_BYTES: usize = 262_144;
@@ -80,12 +80,8 @@ pub(in crate::backend::athena) struct Asked<'a> {
     pub range: TimeRange,
     /// Of which categories.
     pub categories: &'a BTreeSet<EventCategory>,
-    /// By whom: any of these; empty is anyone.
-    pub identities: &'a [Identity],
-    /// Which APIs; empty is all.
-    pub event_names: &'a [String],
-    /// Of which AWS services; empty is all.
-    pub event_sources: &'a [String],
+    /// By whom, and what besides.
+    pub condition: &'a Condition,
 }
 
 /// Writes the statement that reads at least the events that are asked for, newest first.
@@ -118,19 +114,9 @@ pub(in crate::backend::athena) fn statement(
     if let Some(regions) = asked.regions {
         filter.extend(partitions.regions(regions)?);
     }
-    if !asked.identities.is_empty() {
-        let any: Result<_, _> = asked
-            .identities
-            .iter()
-            .map(|identity| identity::condition(identity, columns))
-            .collect();
-        filter.push(Expr::Any(any?));
-    }
-    if !asked.event_names.is_empty() {
-        filter.push(Expr::column("eventname").among(asked.event_names));
-    }
-    if !asked.event_sources.is_empty() {
-        filter.push(Expr::column("eventsource").among(asked.event_sources));
+    match condition::rows(asked.condition, columns)? {
+        Expr::All(parts) => filter.extend(parts),
+        one => filter.push(one),
     }
     filter.extend(categories(asked.categories, archive, columns)?);
 

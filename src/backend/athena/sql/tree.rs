@@ -40,6 +40,10 @@ pub(in crate::backend::athena) enum Expr {
     In(Box<Expr>, Vec<Expr>),
     /// No value.
     IsNull(Box<Expr>),
+    /// Some value.
+    IsNotNull(Box<Expr>),
+    /// A text in lower case.
+    Lower(Box<Expr>),
     /// All of these; of none, always.
     All(Vec<Expr>),
     /// Any of these; of none, never.
@@ -70,6 +74,8 @@ pub(in crate::backend::athena) enum Pattern {
     Text(String),
     /// Anything, also nothing.
     Anything,
+    /// So many characters, whichever.
+    Characters(usize),
 }
 
 impl Expr {
@@ -115,6 +121,16 @@ impl Expr {
     /// Whether this has no value.
     pub fn null(self) -> Self {
         Self::IsNull(Box::new(self))
+    }
+
+    /// Whether this has a value.
+    pub fn not_null(self) -> Self {
+        Self::IsNotNull(Box::new(self))
+    }
+
+    /// This text in lower case.
+    pub fn lower(self) -> Self {
+        Self::Lower(Box::new(self))
     }
 }
 
@@ -169,6 +185,8 @@ impl fmt::Display for Expr {
                 f.write_str(")")
             }
             Self::IsNull(value) => write!(f, "{value} IS NULL"),
+            Self::IsNotNull(value) => write!(f, "{value} IS NOT NULL"),
+            Self::Lower(value) => write!(f, "lower({value})"),
             Self::All(parts) => connected(f, parts, " AND ", "TRUE"),
             Self::Any(parts) => connected(f, parts, " OR ", "FALSE"),
             Self::Coalesce(values) => {
@@ -199,6 +217,7 @@ impl Pattern {
     fn escaped(&self) -> String {
         match self {
             Self::Anything => "%".into(),
+            Self::Characters(number) => "_".repeat(*number),
             Self::Text(text) => {
                 let mut escaped = String::with_capacity(text.len());
                 for c in text.chars() {
