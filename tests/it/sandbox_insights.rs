@@ -100,7 +100,7 @@ fn expected<'a>(records: impl IntoIterator<Item = &'a Value>) -> Vec<&'a str> {
 async fn a_query_runs_and_says_what_it_read() {
     let records = morning();
     let (sandbox, client) = start(config(&records, NOW)).await;
-    let text = r#"fields @message, @timestamp
+    let text = r#"fields @message, @timestamp, @logStream
         | filter userIdentity.userName = "ada" and eventSource like /^ec2/
         | sort @timestamp desc
         | limit 3"#;
@@ -111,8 +111,12 @@ async fn a_query_runs_and_says_what_it_read() {
     assert_eq!(ids(page.results()), expected(by_ada));
     let row = &page.results()[0];
     let names: Vec<_> = row.iter().filter_map(ResultField::field).collect();
-    assert_eq!(names, ["@message", "@timestamp", "@ptr"]);
+    assert_eq!(names, ["@message", "@timestamp", "@logStream", "@ptr"]);
     assert_eq!(value(row, "@timestamp"), "2026-03-01 10:04:30.000");
+    assert_eq!(
+        value(row, "@logStream"),
+        format!("{OTHER}_CloudTrail_{REGION}")
+    );
     let statistics = page.statistics.unwrap();
     let bytes: usize = records.iter().map(|record| record.to_string().len()).sum();
     assert!(

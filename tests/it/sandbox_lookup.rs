@@ -341,7 +341,7 @@ async fn what_aws_refuses_is_refused() {
     for (lookup, expected) in cases {
         assert_eq!(code(lookup).await, expected);
     }
-    let other = client.describe_trails().send().await.unwrap_err();
+    let other = client.list_trails().send().await.unwrap_err();
     assert_eq!(
         other.as_service_error().unwrap().code(),
         Some("UnknownOperationException")

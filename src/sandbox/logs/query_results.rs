@@ -97,6 +97,10 @@ fn row(execution: &Execution, place: usize) -> Vec<ResultField<'_>> {
             field: "@timestamp",
             value: written(event.timestamp).into(),
         },
+        Column::LogStream => ResultField {
+            field: "@logStream",
+            value: (*event.stream).into(),
+        },
     });
     let pointer = ResultField {
         field: "@ptr",

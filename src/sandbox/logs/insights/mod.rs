@@ -34,6 +34,7 @@ pub(super) struct Query {
 pub(super) enum Column {
     Message,
     Timestamp,
+    LogStream,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

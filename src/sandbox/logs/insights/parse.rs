@@ -107,7 +107,11 @@ impl<'a> Parser<'a> {
             let column = match &*self.field()? {
                 "@message" => Column::Message,
                 "@timestamp" => Column::Timestamp,
-                _ => return self.refuse("the sandbox shows @message and @timestamp only"),
+                "@logStream" => Column::LogStream,
+                _ => {
+                    return self
+                        .refuse("the sandbox shows @message, @timestamp and @logStream only");
+                }
             };
             if columns.contains(&column) {
                 return self.refuse("expected each field once");
