@@ -4,6 +4,7 @@
 //! at a time, and stops by dropping it. A reader never merges, never filters by the whole request
 //! and never decides what a failure means for the rest of the search.
 
+mod asks;
 pub mod athena;
 pub mod event_history;
 pub mod logs;
@@ -15,6 +16,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 
+pub use asks::{Asks, Words};
+
 use crate::plan::facts::ArchiveFacts;
 use crate::plan::{Reason, Scan, Unverified};
 use crate::query::{AccountId, Event, EventQuery, EventTime, TimeRange};
@@ -23,6 +26,9 @@ use crate::query::{AccountId, Event, EventQuery, EventTime, TimeRange};
 pub trait Backend: Send + Sync {
     /// Prepares to read `scan`; asks AWS nothing yet.
     fn open(&self, scan: &Scan, search: &Arc<SearchContext>) -> Box<dyn ScanReader>;
+
+    /// What it would send to read `scan`, or why the scan cannot be asked and would fail.
+    fn asks(&self, scan: &Scan, query: &EventQuery) -> Result<Asks, Reason>;
 
     /// Finds out which of the days asked have no log file, or are not known to have one. `None`
     /// where there is nothing to find out: only archives have log files, and one may be configured

@@ -16,7 +16,7 @@ use crate::backend::athena::Athena;
 use crate::backend::event_history::EventHistory;
 use crate::backend::logs::Logs;
 use crate::clock::Clock;
-use crate::config::{Config, Limits};
+use crate::config::{Config, Limits, LookupRate};
 use crate::federation::{Federation, HubCredentials};
 use crate::grpc::in_process::{self, InProcessServer};
 use crate::grpc::{Probe, Readiness, ReadinessPace, Server, ServerError, ServerParts};
@@ -72,6 +72,10 @@ impl Assembly {
                     .unwrap_or(usize::MAX),
                 page_memory_bytes: config.limits.page_memory_bytes,
                 ..EngineLimits::default()
+            },
+            lookup_interval: match config.event_history.requests_per_second {
+                LookupRate::Paced(rate) => Duration::from_secs_f64(1.0 / rate),
+                LookupRate::Off => Duration::ZERO,
             },
             facts: Arc::new(AwsFacts {
                 athena: Arc::clone(&athena),

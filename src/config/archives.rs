@@ -59,6 +59,9 @@ pub struct Archive {
     /// Whether searches find out of which accounts and days it has log files at all.
     #[serde(default = "yes")]
     pub verify_days: bool,
+    /// Bytes in the table for a day's events of all accounts, for estimates; none is unknown.
+    #[serde(default, deserialize_with = "bytes_per_day")]
+    pub estimated_bytes_per_day: Option<u64>,
     /// Queries that the service runs on this archive at the same time.
     #[serde(default = "default_queries", deserialize_with = "queries")]
     pub max_concurrent_queries: u64,
@@ -317,6 +320,10 @@ fn workgroup<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Er
 
 fn queries<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     value::count(deserializer, 1..=200)
+}
+
+fn bytes_per_day<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    value::count(deserializer, 1..=1_000_000_000_000_000).map(Some)
 }
 
 fn query_timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {

@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod convert;
 pub mod in_process;
+pub mod plan_search;
 pub mod readiness;
 pub mod server;
 pub mod service;

@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status};
 use super::accounts::{self, Listing};
 use super::convert::{Findings, Rejection, Rules, event_query, responses};
 use super::pb::identity_trail_service_server::IdentityTrailService;
-use super::{pb, status};
+use super::{pb, plan_search, status};
 use crate::config::Limits;
 use crate::query::EventTime;
 use crate::search::{Engine, SearchItem};
@@ -65,6 +65,30 @@ impl IdentityTrailService for IdentityTrail {
         let query = event_query(request.get_ref(), &self.rules())?;
         let items = self.engine.search(query, Arc::clone(&caller), deadline)?;
         Ok(Response::new(told(items, SearchLog::begin(caller))))
+    }
+
+    async fn plan_search(
+        &self,
+        request: Request<pb::PlanSearchRequest>,
+    ) -> Result<Response<pb::PlanSearchResponse>, Status> {
+        if self.drain.is_cancelled() {
+            return Err(status::draining());
+        }
+        let caller = caller(&request);
+        let deadline = deadline(request.metadata())?;
+        let request = request.into_inner();
+        let asked = plan_search::page_asked(&request, self.engine.clock().now())?;
+        let search = request.search.unwrap_or_default();
+        let rules = Rules {
+            now: asked.now,
+            ..self.rules()
+        };
+        let query = event_query(&search, &rules)?;
+        let planned = self
+            .engine
+            .plan(query, caller, asked.now, asked.probe, deadline)
+            .await?;
+        Ok(Response::new(plan_search::page(&search, &asked, planned)?))
     }
 
     async fn list_accounts(

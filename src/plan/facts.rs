@@ -103,6 +103,10 @@ pub struct ArchiveFacts {
     pub name: Arc<str>,
     /// What it declares to hold.
     pub holds: Declared,
+    /// Bytes of its table that a day's events take, as configured.
+    pub bytes_per_day: Option<u64>,
+    /// Whether reading some accounts reads only their files.
+    pub partitioned_by_account: bool,
     /// The table, or why it could not be described: then nothing of it can be planned.
     pub table: Result<Arc<TableFacts>, Reason>,
 }
@@ -140,6 +144,8 @@ pub struct TableFacts {
     pub composites: BTreeSet<String>,
     /// Of `columns`, those that are no strings: they are compared and read through a cast.
     pub not_text: BTreeSet<String>,
+    /// Its size in bytes, where the data catalog has it.
+    pub bytes: Option<u64>,
 }
 
 /// How routing is tuned (section `routing` of the configuration).

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 /// The lookups of one scan of event history. All are owned by that scan.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lookups {
     /// One without an attribute: everything that happened.
     Whole,
@@ -70,17 +70,40 @@ impl fmt::Display for Lookups {
     }
 }
 
+impl LookupAttribute {
+    /// CloudTrail's name of the attribute.
+    #[must_use]
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::Username(_) => "Username",
+            Self::AccessKeyId(_) => "AccessKeyId",
+            Self::EventId(_) => "EventId",
+            Self::EventName(_) => "EventName",
+            Self::EventSource(_) => "EventSource",
+            Self::ResourceName(_) => "ResourceName",
+            Self::ReadOnly(_) => "ReadOnly",
+        }
+    }
+
+    /// What it is matched with, in full.
+    #[must_use]
+    pub fn value(&self) -> &str {
+        match self {
+            Self::Username(value)
+            | Self::AccessKeyId(value)
+            | Self::EventId(value)
+            | Self::EventName(value)
+            | Self::EventSource(value)
+            | Self::ResourceName(value) => value,
+            Self::ReadOnly(true) => "true",
+            Self::ReadOnly(false) => "false",
+        }
+    }
+}
+
 impl fmt::Display for LookupAttribute {
     /// `Attribute=value`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Username(value) => write!(f, "Username={value}"),
-            Self::AccessKeyId(value) => write!(f, "AccessKeyId={value}"),
-            Self::EventId(value) => write!(f, "EventId={value}"),
-            Self::EventName(value) => write!(f, "EventName={value}"),
-            Self::EventSource(value) => write!(f, "EventSource={value}"),
-            Self::ResourceName(value) => write!(f, "ResourceName={value}"),
-            Self::ReadOnly(value) => write!(f, "ReadOnly={value}"),
-        }
+        write!(f, "{}={}", self.key(), self.value())
     }
 }

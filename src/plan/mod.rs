@@ -2,6 +2,7 @@
 
 mod accepted;
 pub mod coverage;
+pub mod estimate;
 pub mod facts;
 mod holding;
 pub mod inventory;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::accounts::AccountsView;
@@ -18,7 +18,7 @@ use crate::backend::{Backend, ScanBudget, SearchContext};
 use crate::clock::Clock;
 use crate::plan::facts::{AcceptedGap, AccountFacts, ArchiveFacts, LogGroupFacts, Routing};
 use crate::plan::inventory::NotSelected;
-use crate::plan::{Inventory, Reason};
+use crate::plan::{Facts, Inventory, Reason, Scan, ScanTarget};
 use crate::query::{AccessKeyId, AccountId, EventQuery};
 
 /// What planning asks AWS beforehand.
@@ -77,6 +77,8 @@ pub struct EngineParts {
     pub routing: Routing,
     /// The bounds.
     pub limits: EngineLimits,
+    /// Between two lookups of one account and Region, as they are paced.
+    pub lookup_interval: Duration,
     /// Who answers what planning asks.
     pub facts: Arc<dyn FactSource>,
     /// Reads event history.
@@ -201,8 +203,21 @@ impl Engine {
         caller: Arc<str>,
         deadline: Option<Instant>,
     ) -> Result<SearchStream, Refusal> {
+        let (accounts, scope) = self.scope(&query)?;
+        let permit = self.permit()?;
+        let context = self.context(query, caller, deadline);
+        let search = Search::new(Arc::clone(&self.shared), context, accounts, scope, permit);
+        let next = |mut search: Search| async move {
+            let item = search.next().await?;
+            Some((item, search))
+        };
+        Ok(stream::unfold(search, next).boxed())
+    }
+
+    /// The accounts that a question is about, and the digest of these and their Regions.
+    pub(super) fn scope(&self, query: &EventQuery) -> Result<(Accounts, [u8; 16]), Refusal> {
         let (inventory, _) = self.inventory()?;
-        let accounts = selected(&inventory, &query)?;
+        let accounts = selected(&inventory, query)?;
         let limit = self.shared.parts.limits.max_accounts;
         if accounts.len() > limit {
             let asked = accounts.len();
@@ -219,27 +234,34 @@ impl Engine {
         if (query.resume.as_ref()).is_some_and(|resume| resume.scope_digest != scope) {
             return Err(Refusal::ScopeChanged);
         }
+        let accounts = Accounts {
+            selected: accounts,
+            inventory,
+        };
+        Ok((accounts, scope))
+    }
+
+    /// The right to read for one search, as long as it is held.
+    pub(super) fn permit(&self) -> Result<OwnedSemaphorePermit, Refusal> {
         let limit = self.shared.parts.limits.concurrent_searches;
-        let permit = Arc::clone(&self.shared.searches)
+        Arc::clone(&self.shared.searches)
             .try_acquire_owned()
-            .map_err(|_| Refusal::TooManySearches { limit })?;
-        let context = SearchContext {
+            .map_err(|_| Refusal::TooManySearches { limit })
+    }
+
+    pub(super) fn context(
+        &self,
+        query: EventQuery,
+        caller: Arc<str>,
+        deadline: Option<Instant>,
+    ) -> SearchContext {
+        SearchContext {
             search_id: self.shared.last_search_id.fetch_add(1, Ordering::Relaxed),
             caller,
             scan_budget: ScanBudget::new(query.max_scan_bytes),
             query,
             deadline,
-        };
-        let accounts = Accounts {
-            selected: accounts,
-            inventory,
-        };
-        let search = Search::new(Arc::clone(&self.shared), context, accounts, scope, permit);
-        let next = |mut search: Search| async move {
-            let item = search.next().await?;
-            Some((item, search))
-        };
-        Ok(stream::unfold(search, next).boxed())
+        }
     }
 }
 
@@ -264,6 +286,28 @@ fn selected(inventory: &Inventory, query: &EventQuery) -> Result<Vec<AccountFact
             value,
         },
     })
+}
+
+impl Shared {
+    /// What planning needs to know, asked of AWS for `limit` at most.
+    pub(super) async fn read_facts(&self, accounts: Vec<AccountFacts>, limit: Duration) -> Facts {
+        Facts {
+            accounts,
+            archives: self.parts.facts.archives(limit).await,
+            log_groups: self.parts.facts.log_groups(),
+            accepted_gaps: Arc::clone(&self.parts.accepted_gaps),
+            routing: self.parts.routing.clone(),
+        }
+    }
+
+    /// Who reads the scan.
+    pub(super) fn backend(&self, scan: &Scan) -> &dyn Backend {
+        match scan.target {
+            ScanTarget::EventHistory { .. } => &*self.parts.event_history,
+            ScanTarget::Logs { .. } => &*self.parts.logs,
+            ScanTarget::Athena { .. } => &*self.parts.athena,
+        }
+    }
 }
 
 fn join(accounts: &[AccountId]) -> String {

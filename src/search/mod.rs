@@ -15,6 +15,7 @@ pub mod fan_out;
 pub mod item;
 pub mod merge;
 pub mod outcomes;
+mod planning;
 pub mod resume;
 mod run;
 mod running;
@@ -23,6 +24,7 @@ mod verification;
 pub use accounts::AccountsView;
 pub use engine::{Engine, EngineLimits, EngineParts, FactSource, Refusal, SearchStream};
 pub use item::{Facets, PlanAnnouncement, Progress, SearchItem, StopReason, Summary};
+pub use planning::{PlannedGroup, PlannedSearch, ProbeReport};
 
 #[cfg(test)]
 mod tests;

@@ -119,6 +119,12 @@ impl LaneRecord {
     }
 }
 
+/// A scan of which nothing could be read.
+#[must_use]
+pub fn failed(scan: &Scan, reason: Reason) -> ScanOutcome {
+    blank(scan, OutcomeState::Failed, Some(reason))
+}
+
 fn blank(scan: &Scan, state: OutcomeState, reason: Option<Reason>) -> ScanOutcome {
     let (archive, log_group, accounts, regions) = match &scan.target {
         ScanTarget::EventHistory {

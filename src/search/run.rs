@@ -18,7 +18,7 @@ use super::resume::TokenWriter;
 use super::running::{Running, describe};
 use super::verification::Verification;
 use crate::backend::SearchContext;
-use crate::plan::{Facts, QueryPlan, ScanOutcome, ScanTarget};
+use crate::plan::{QueryPlan, ScanOutcome};
 use crate::query::{AccountId, RecordView};
 
 /// A deadline is met this much early, so that the summary still arrives.
@@ -107,17 +107,11 @@ impl Search {
         if let Some(stop_at) = self.stop_at {
             limit = limit.min(stop_at.saturating_duration_since(Instant::now()));
         }
-        let (archives, key_owners) = tokio::join!(
-            self.shared.parts.facts.archives(limit),
+        let (facts, key_owners) = tokio::join!(
+            self.shared
+                .read_facts(self.accounts.selected.clone(), limit),
             read_key_owners(&self.shared, &self.context, &self.accounts.inventory, limit),
         );
-        let facts = Facts {
-            accounts: self.accounts.selected.clone(),
-            archives,
-            log_groups: self.shared.parts.facts.log_groups(),
-            accepted_gaps: Arc::clone(&self.shared.parts.accepted_gaps),
-            routing: self.shared.parts.routing.clone(),
-        };
         let plan = crate::plan::plan(query, &facts, now);
         let tokens = TokenWriter::new(query, self.scope, plan.horizon);
         let names: BTreeMap<AccountId, Option<Arc<str>>> = (self.accounts.selected.iter())
@@ -146,11 +140,10 @@ impl Search {
 
     fn fan_out(&self, plan: QueryPlan) -> Running {
         let parts = &self.shared.parts;
-        let readers = plan.scans.iter().map(|scan| match scan.target {
-            ScanTarget::EventHistory { .. } => parts.event_history.open(scan, &self.context),
-            ScanTarget::Logs { .. } => parts.logs.open(scan, &self.context),
-            ScanTarget::Athena { .. } => parts.athena.open(scan, &self.context),
-        });
+        let readers = plan
+            .scans
+            .iter()
+            .map(|scan| self.shared.backend(scan).open(scan, &self.context));
         let queries_at_once = match self.context.query.max_scan_bytes {
             Some(_) => 1,
             None => parts.limits.queries_per_search,

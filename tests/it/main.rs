@@ -14,6 +14,7 @@ mod grpc_server;
 mod grpc_service;
 mod log_days;
 mod oracle;
+mod plan_search;
 mod records;
 mod sandbox;
 mod sandbox_athena;

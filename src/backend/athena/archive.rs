@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::call::{self, Tally};
 use super::log_days::LogDaysKnown;
 use super::table::table_facts;
+use crate::config::archives::PartitionLayout;
 use crate::config::{self, Access};
 use crate::federation::Federation;
 use crate::plan::facts::{ArchiveFacts, Declared, TableFacts};
@@ -145,6 +146,11 @@ impl Archive {
                 writes: holds.writes,
                 excluded_event_sources: holds.excluded_event_sources.iter().cloned().collect(),
                 categories: holds.categories.iter().copied().collect(),
+            },
+            bytes_per_day: self.config.estimated_bytes_per_day,
+            partitioned_by_account: match self.config.partitions.layout {
+                PartitionLayout::RegionDate => false,
+                PartitionLayout::AccountRegionDate | PartitionLayout::Projected => true,
             },
             table,
         }

@@ -25,15 +25,18 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use super::{Backend, DaysAsked, Page, PageCost, ScanError, ScanReader, SearchContext, Spent};
+use super::{
+    Asks, Backend, DaysAsked, Page, PageCost, ScanError, ScanReader, SearchContext, Spent, Words,
+};
 use crate::config::Config;
 use crate::federation::Federation;
 use crate::plan::facts::ArchiveFacts;
 use crate::plan::{Reason, ReasonCode, Scan, ScanTarget, Unverified};
+use crate::query::EventQuery;
 use archive::Archive;
 use query::{AthenaReader, QueryScan};
 use reaper::Reaper;
-use sql::Unwritable;
+use sql::{ScanStatement, Unwritable};
 
 /// Reads archives. One serves the whole process.
 #[derive(Debug)]
@@ -81,7 +84,12 @@ impl Athena {
         self.archives.iter().find(|archive| &*archive.name == name)
     }
 
-    fn prepare(&self, scan: &Scan, search: &Arc<SearchContext>) -> Result<QueryScan, Reason> {
+    /// The statement that reads `scan`, and the archive that it is for.
+    fn statement(
+        &self,
+        scan: &Scan,
+        query: &EventQuery,
+    ) -> Result<(&Arc<Archive>, ScanStatement), Reason> {
         let ScanTarget::Athena {
             archive: facts,
             accounts,
@@ -96,7 +104,7 @@ impl Athena {
             Reason::new(ReasonCode::Internal, unknown)
         })?;
         let table = facts.table.as_ref().map_err(Clone::clone)?;
-        let condition = search.query.condition();
+        let condition = query.condition();
         let asked = sql::Asked {
             accounts,
             regions: regions.as_ref(),
@@ -106,6 +114,11 @@ impl Athena {
         };
         let statement = sql::statement(&archive.config, table, &asked)
             .map_err(|error| unwritable(&archive.name, &error))?;
+        Ok((archive, statement))
+    }
+
+    fn prepare(&self, scan: &Scan, search: &Arc<SearchContext>) -> Result<QueryScan, Reason> {
+        let (archive, statement) = self.statement(scan, &search.query)?;
         Ok(QueryScan {
             archive: Arc::clone(archive),
             reaper: self.reaper.clone(),
@@ -122,6 +135,15 @@ impl Backend for Athena {
             Ok(scan) => Box::new(AthenaReader::new(scan)),
             Err(reason) => Box::new(Unreadable(reason)),
         }
+    }
+
+    fn asks(&self, scan: &Scan, query: &EventQuery) -> Result<Asks, Reason> {
+        let (_, statement) = self.statement(scan, query)?;
+        Ok(Asks {
+            words: Words::Sql(statement.sql),
+            // The statement narrows by every condition that there is.
+            checked_afterwards: Vec::new(),
+        })
     }
 
     fn verify(

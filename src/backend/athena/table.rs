@@ -8,7 +8,10 @@ use crate::plan::facts::TableFacts;
 /// The table's columns and partition columns, as paths in lower case. A column whose type cannot be
 /// read is as good as absent: it is logged, and whoever needs it says so.
 pub(super) fn table_facts(archive: &str, metadata: &TableMetadata) -> TableFacts {
-    let mut facts = TableFacts::default();
+    let mut facts = TableFacts {
+        bytes: size(metadata),
+        ..TableFacts::default()
+    };
     for column in metadata.columns().iter().chain(metadata.partition_keys()) {
         let path = column.name().to_lowercase();
         match HiveType::parse(column.r#type().unwrap_or_default()) {
@@ -19,6 +22,15 @@ pub(super) fn table_facts(archive: &str, metadata: &TableMetadata) -> TableFacts
         }
     }
     facts
+}
+
+/// The size that whoever analysed (`totalSize`) or crawled (`sizeKey`) the table left in its
+/// parameters.
+fn size(metadata: &TableMetadata) -> Option<u64> {
+    let parameters = metadata.parameters()?;
+    let sizes = ["totalSize", "sizeKey"].into_iter();
+    let mut sizes = sizes.filter_map(|name| parameters.get(name)?.parse().ok());
+    sizes.find(|bytes| *bytes > 0)
 }
 
 fn add(facts: &mut TableFacts, path: String, hive_type: HiveType) {
@@ -155,6 +167,25 @@ pub(super) mod tests {
             ]
         );
         assert_eq!(facts.not_text.iter().collect::<Vec<_>>(), ["year"]);
+    }
+
+    #[test]
+    fn the_size_is_that_of_the_catalog_if_it_has_one() {
+        let sized = |parameters: &[(&str, &str)]| {
+            let parameters = parameters
+                .iter()
+                .map(|(name, value)| ((*name).into(), (*value).into()));
+            let metadata = TableMetadata::builder()
+                .name("t")
+                .set_parameters(Some(parameters.collect()));
+            table_facts("all", &metadata.build().unwrap()).bytes
+        };
+        assert_eq!(sized(&[("sizeKey", "123456789012")]), Some(123_456_789_012));
+        assert_eq!(sized(&[("totalSize", "7"), ("sizeKey", "8")]), Some(7));
+        for unknown in ["-1", "0", "much"] {
+            assert_eq!(sized(&[("totalSize", unknown)]), None, "{unknown}");
+        }
+        assert_eq!(sized(&[]), None);
     }
 
     #[test]

@@ -17,11 +17,11 @@ use aws_sdk_cloudtrail::config::retry::{RetryConfig, RetryPartition};
 use aws_sdk_cloudtrail::config::timeout::TimeoutConfig;
 use jiff::SignedDuration;
 
-use super::{Backend, Page, PageCost, ScanError, ScanReader, SearchContext};
+use super::{Asks, Backend, Page, PageCost, ScanError, ScanReader, SearchContext};
 use crate::clock::Clock;
 use crate::federation::Federation;
 use crate::plan::{LookupAttribute, Lookups, Reason, ReasonCode, Scan, ScanTarget};
-use crate::query::{AccountId, EventTime, Region, TimeRange};
+use crate::query::{AccountId, EventQuery, EventTime, Region, TimeRange};
 use lookup::Lookup;
 use merged::Merged;
 use reader::Reader;
@@ -77,6 +77,13 @@ impl Backend for EventHistory {
         };
         let place = Place::new(&self.shared, search, *account, region);
         place.read(lookups, scan.range)
+    }
+
+    fn asks(&self, scan: &Scan, query: &EventQuery) -> Result<Asks, Reason> {
+        match &scan.target {
+            ScanTarget::EventHistory { lookups, .. } => Ok(Asks::lookups(lookups, query)),
+            ScanTarget::Logs { .. } | ScanTarget::Athena { .. } => Err(not_event_history()),
+        }
     }
 }
 
@@ -174,6 +181,13 @@ impl Shared {
     }
 }
 
+fn not_event_history() -> Reason {
+    Reason::new(
+        ReasonCode::Internal,
+        "a scan of another backend was given to event history, a defect of the service",
+    )
+}
+
 /// The answer to a scan of another backend: a defect of who dispatched it, said and not hidden.
 struct NotEventHistory;
 
@@ -181,10 +195,7 @@ struct NotEventHistory;
 impl ScanReader for NotEventHistory {
     async fn next_page(&mut self) -> Result<Page, ScanError> {
         Err(ScanError {
-            reason: Reason::new(
-                ReasonCode::Internal,
-                "a scan of another backend was given to event history, a defect of the service",
-            ),
+            reason: not_event_history(),
             not_applicable: false,
             stopped_at: None,
             cost: PageCost::default(),

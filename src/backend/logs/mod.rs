@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Backend, Page, PageCost, ScanError, ScanReader, SearchContext};
+use super::{Asks, Backend, Page, PageCost, ScanError, ScanReader, SearchContext};
 use crate::clock::Clock;
 use crate::config::log_groups::ReadWith;
 use crate::config::{self, Config};
 use crate::plan::facts::{Declared, LogGroupFacts, ReadLogsWith};
 use crate::plan::{Reason, ReasonCode, Scan};
+use crate::query::EventQuery;
 
 /// Reads log groups. One serves the whole process.
 #[derive(Debug)]
@@ -60,9 +61,17 @@ impl Logs {
 
 impl Backend for Logs {
     fn open(&self, scan: &Scan, _search: &Arc<SearchContext>) -> Box<dyn ScanReader> {
-        let wrong = format!("{:?} was given to the logs backend", scan.target);
-        Box::new(Unreadable(Reason::new(ReasonCode::Internal, wrong)))
+        Box::new(Unreadable(wrong(scan)))
     }
+
+    fn asks(&self, scan: &Scan, _query: &EventQuery) -> Result<Asks, Reason> {
+        Err(wrong(scan))
+    }
+}
+
+fn wrong(scan: &Scan) -> Reason {
+    let wrong = format!("{:?} was given to the logs backend", scan.target);
+    Reason::new(ReasonCode::Internal, wrong)
 }
 
 /// A scan that cannot be asked.

@@ -8,6 +8,7 @@ pub mod identity;
 pub mod interval;
 pub mod item;
 pub mod outcome;
+pub mod planned;
 pub mod request;
 mod selector;
 pub mod user_identity;

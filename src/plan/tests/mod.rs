@@ -1,6 +1,7 @@
 //! The planner against the routing table, by example and by property.
 
 mod accepted_gaps;
+mod estimate;
 mod properties;
 mod routing_table;
 
@@ -86,6 +87,8 @@ fn archive(name: &str) -> ArchiveFacts {
     ArchiveFacts {
         name: name.into(),
         holds: all_management_events(),
+        bytes_per_day: None,
+        partitioned_by_account: true,
         table: Ok(Arc::new(documented_table())),
     }
 }

@@ -53,6 +53,11 @@ fn parameters(table: Table, files: &TableFiles) -> Map<String, Value> {
         "serde.serialization.lib",
         "org.apache.hive.hcatalog.data.JsonSerDe".to_owned(),
     );
+    // As a crawler leaves it that goes by folders of accounts.
+    if table.partition_keys.contains(&PartitionKey::Account) && !table.projected {
+        let sizes = files.delivered().map(|place| files.table_file(place).bytes);
+        set("sizeKey", sizes.sum::<u64>().to_string());
+    }
     if table.projected {
         set("projection.enabled", "true".to_owned());
         set("projection.account.type", "injected".to_owned());

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::backend::{Backend, Page, PageCost, ScanError, ScanReader, SearchContext};
+use crate::backend::{Asks, Backend, Page, PageCost, ScanError, ScanReader, SearchContext};
 use crate::clock::Clock;
 use crate::plan::facts::{AccountFacts, ArchiveFacts, LogGroupFacts, Routing};
 use crate::plan::{Inventory, Reason, ReasonCode, Scan, ScanTarget};
@@ -63,6 +63,13 @@ struct FakeReader {
 }
 
 impl Backend for FakeHistories {
+    fn asks(&self, scan: &Scan, query: &EventQuery) -> Result<Asks, Reason> {
+        match &scan.target {
+            ScanTarget::EventHistory { lookups, .. } => Ok(Asks::lookups(lookups, query)),
+            other => Err(Reason::new(ReasonCode::Internal, format!("{other:?}"))),
+        }
+    }
+
     fn open(&self, scan: &Scan, _search: &Arc<SearchContext>) -> Box<dyn ScanReader> {
         let ScanTarget::EventHistory { account, .. } = &scan.target else {
             panic!("only event history is scripted");
@@ -238,6 +245,7 @@ pub fn world(scripts: Vec<Script>, permits: usize, limits: EngineLimits) -> Worl
         accepted_gaps: Arc::default(),
         routing: Routing::default(),
         limits,
+        lookup_interval: Duration::from_millis(500),
         facts: Arc::new(NoFacts),
         event_history: histories.clone(),
         logs: histories.clone(),

@@ -1,0 +1,124 @@
+//! A planned search, domain → proto.
+
+use super::{backend, bounds, count, event_time, outcome, timestamp};
+use crate::backend::{Asks, Words};
+use crate::grpc::pb;
+use crate::grpc::plan_search::Entry;
+use crate::plan::estimate::{BytesBasis, Estimate};
+use crate::plan::{LookupAttribute, Lookups, ScanOutcome};
+use crate::search::{PlannedGroup, PlannedSearch};
+
+/// What every page says, and the entries that are spread over pages.
+#[must_use]
+pub fn to_wire(planned: PlannedSearch) -> (pb::PlanSearchResponse, Vec<Entry>) {
+    let PlannedSearch {
+        now,
+        range,
+        plan,
+        groups,
+        total,
+        probe,
+    } = planned;
+    let (start, end) = bounds(range);
+    let (requests, failures) = match probe {
+        Some(report) => (Some(report.requests), report.failures),
+        None => (None, Vec::new()),
+    };
+    let response = pb::PlanSearchResponse {
+        service_time: Some(timestamp(now)),
+        start_time: Some(start),
+        end_time: Some(end),
+        horizon_time: Some(event_time(plan.horizon)),
+        provisional_from_time: Some(event_time(plan.settled_until)),
+        accounts_total: count(plan.accounts.len()),
+        scans_total: count(plan.scans.len()),
+        estimate: Some(estimate(&total)),
+        probe: requests.map(|requests| pb::PlanProbe {
+            requests: count(requests),
+        }),
+        warnings: plan.warnings,
+        ..pb::PlanSearchResponse::default()
+    };
+    let scans = groups
+        .into_iter()
+        .map(group)
+        .map(Box::new)
+        .map(Entry::Scans);
+    let gaps = plan.gaps.into_iter().map(ScanOutcome::from).collect();
+    let gaps = outcome::grouped(gaps).into_iter().map(Entry::Gap);
+    let failures = outcome::grouped(failures);
+    let failures = failures.into_iter().map(Entry::ProbeFailure);
+    (response, scans.chain(gaps).chain(failures).collect())
+}
+
+fn group(group: PlannedGroup) -> pb::PlannedScans {
+    let PlannedGroup { scans, asks } = group;
+    let (start, end) = bounds(scans.range);
+    let mut wire = pb::PlannedScans {
+        backend: backend(scans.backend).into(),
+        archive: scans.archive.as_deref().map(str::to_owned),
+        log_group: scans.log_group.as_deref().map(str::to_owned),
+        account_ids: scans.accounts.iter().map(ToString::to_string).collect(),
+        regions: (scans.regions.iter().flatten())
+            .map(ToString::to_string)
+            .collect(),
+        start_time: Some(start),
+        end_time: Some(end),
+        scans: count(scans.scans.len()),
+        estimate: Some(estimate(&scans.estimate)),
+        ..pb::PlannedScans::default()
+    };
+    match asks {
+        Ok(Asks {
+            words,
+            checked_afterwards,
+        }) => {
+            match words {
+                Words::Lookups(lookups) => wire.lookups = self::lookups(lookups),
+                Words::FilterPattern(pattern) => wire.filter_pattern = Some(pattern),
+                Words::InsightsQuery(query) => wire.insights_query = Some(query),
+                Words::Sql(sql) => wire.sql = Some(sql),
+            }
+            wire.checked_afterwards = checked_afterwards.into_iter().map(Into::into).collect();
+        }
+        Err(reason) => wire.failure = Some(outcome::reason(reason)),
+    }
+    wire
+}
+
+fn lookups(lookups: Lookups) -> Vec<pb::PlannedLookup> {
+    let attributes = match lookups {
+        Lookups::Whole => return Vec::new(),
+        Lookups::Each(attributes) => attributes,
+    };
+    let lookup = |attribute: LookupAttribute| pb::PlannedLookup {
+        attribute_key: attribute.key().to_owned(),
+        attribute_value: attribute.value().to_owned(),
+    };
+    attributes.into_iter().map(lookup).collect()
+}
+
+fn estimate(estimate: &Estimate) -> pb::CostEstimate {
+    let Estimate {
+        requests,
+        seconds,
+        bytes_scanned,
+        bytes_basis,
+        lookups,
+    } = estimate;
+    pb::CostEstimate {
+        requests_at_least: count(requests.at_least),
+        requests_about: requests.about.map(count),
+        seconds_at_least: count(seconds.at_least),
+        seconds_about: seconds.about.map(count),
+        bytes_scanned_about: bytes_scanned.map(count),
+        bytes_basis: match bytes_basis {
+            None => pb::BytesBasis::Unspecified,
+            Some(BytesBasis::TableStatistics) => pb::BytesBasis::TableStatistics,
+            Some(BytesBasis::Configuration) => pb::BytesBasis::Configuration,
+        }
+        .into(),
+        lookups: count(lookups.total),
+        lookups_probed: count(lookups.probed),
+    }
+}

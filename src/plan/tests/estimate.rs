@@ -1,0 +1,201 @@
+//! What a plan is estimated to cost.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::*;
+use crate::plan::estimate::{
+    Amount, Basis, BytesBasis, Estimate, FirstPage, LookupId, Probed, ScanGroup, estimate, lookups,
+};
+use crate::plan::{QueryPlan, plan};
+
+fn basis(probes: BTreeMap<LookupId, FirstPage>) -> Basis {
+    Basis {
+        now: now(),
+        lookup_interval: Duration::from_millis(500),
+        federation_size: 2,
+        probes,
+    }
+}
+
+/// Everything that is probed shows the same.
+fn probed(plan: &QueryPlan, page: FirstPage, every: usize) -> Basis {
+    let ids = lookups(plan).into_iter().step_by(every);
+    basis(ids.map(|id| (id, page)).collect())
+}
+
+fn at_least(amount: u64) -> Amount {
+    Amount {
+        at_least: amount,
+        about: None,
+    }
+}
+
+/// A group in one line.
+fn told(group: &ScanGroup) -> String {
+    let accounts: Vec<String> = (group.accounts.iter())
+        .map(|account| account.as_u64().to_string())
+        .collect();
+    let regions: Vec<&str> = (group.regions.iter().flatten())
+        .map(Region::as_str)
+        .collect();
+    let Estimate {
+        requests,
+        seconds,
+        bytes_scanned,
+        bytes_basis,
+        lookups,
+    } = group.estimate;
+    let amount = |amount: Amount| match amount.about {
+        Some(about) => format!("{}..~{about}", amount.at_least),
+        None => format!("{}..?", amount.at_least),
+    };
+    format!(
+        "{} {} in {}: {} scans, {} requests, {} s, {bytes_scanned:?} bytes by {bytes_basis:?}, \
+         {} of {} lookups probed",
+        group.backend.as_str(),
+        accounts.join("+"),
+        regions.join("+"),
+        group.scans.len(),
+        amount(requests),
+        amount(seconds),
+        lookups.probed,
+        lookups.total
+    )
+}
+
+#[test]
+fn without_a_probe_only_the_least_is_known() {
+    let facts = with(facts(), archive("trail"));
+    let plan = plan(&ask(user("alice"), HORIZON + 50, 0), &facts, now());
+    let (groups, total) = estimate(&plan, &basis(BTreeMap::new()));
+    let groups: Vec<String> = groups.iter().map(told).collect();
+    insta::assert_snapshot!(groups.join("\n"), @"
+    event_history 1+2 in eu-west-1: 2 scans, 2..? requests, 0..? s, Some(0) bytes by None, 0 of 2 lookups probed
+    athena 1+2 in eu-west-1: 1 scans, 3..? requests, 0..? s, None bytes by None, 0 of 0 lookups probed
+    athena 1+2 in eu-west-1: 1 scans, 3..? requests, 0..? s, None bytes by None, 0 of 0 lookups probed
+    ");
+    assert_eq!(total.requests, at_least(8));
+    assert_eq!(total.bytes_scanned, None);
+}
+
+#[test]
+fn pages_follow_from_the_density_of_the_first() {
+    let plan = plan(&ask(user("alice"), 24, 0), &facts(), now());
+    // 50 events in the newest hour of 24: 1,200 events, 24 pages, in each of two accounts at once.
+    let page = FirstPage {
+        events: 50,
+        read_down_to: Some(ago(1)),
+    };
+    let (groups, total) = estimate(&plan, &probed(&plan, page, 1));
+    assert_eq!(groups.len(), 1);
+    assert_eq!(
+        total.requests,
+        Amount {
+            at_least: 4,
+            about: Some(48)
+        }
+    );
+    // The first at once, 23 more at two a second.
+    assert_eq!(
+        total.seconds,
+        Amount {
+            at_least: 1,
+            about: Some(12)
+        }
+    );
+    assert_eq!(groups[0].estimate, total);
+    // The one page that is all there is.
+    let all = FirstPage {
+        events: 7,
+        read_down_to: None,
+    };
+    let (_, total) = estimate(&plan, &probed(&plan, all, 1));
+    assert_eq!(
+        (total.requests, total.seconds),
+        (Amount::known(2), Amount::known(0))
+    );
+}
+
+#[test]
+fn a_sample_speaks_for_the_rest_but_not_for_the_slowest() {
+    let plan = plan(&ask(user("alice"), 24, 0), &facts(), now());
+    let page = FirstPage {
+        events: 50,
+        read_down_to: Some(ago(1)),
+    };
+    let (_, total) = estimate(&plan, &probed(&plan, page, 2));
+    assert_eq!(
+        total.lookups,
+        Probed {
+            total: 2,
+            probed: 1
+        }
+    );
+    assert_eq!(
+        total.requests,
+        Amount {
+            at_least: 3,
+            about: Some(48)
+        }
+    );
+    assert_eq!(total.seconds, at_least(1));
+}
+
+#[test]
+fn bytes_are_a_share_of_the_days_and_accounts_that_are_read() {
+    let bytes = |change: fn(&mut ArchiveFacts), accounts: &[u64]| {
+        let mut held = archive("trail");
+        held.bytes_per_day = Some(1_000);
+        change(&mut held);
+        let mut facts = with(facts(), held);
+        for account in &mut facts.accounts {
+            account.event_history = false;
+        }
+        // From noon to noon: two days, and the one at the end on which late files are delivered.
+        let mut query = ask(user("alice"), 48, 24);
+        query.account_ids = accounts.iter().map(|number| account(*number)).collect();
+        let plan = plan(&query, &facts, now());
+        let (_, total) = estimate(&plan, &basis(BTreeMap::new()));
+        (total.bytes_scanned, total.bytes_basis)
+    };
+    let configured = Some(BytesBasis::Configuration);
+    assert_eq!(bytes(|_| {}, &[1, 2]), (Some(3_000), configured));
+    assert_eq!(bytes(|_| {}, &[1]), (Some(1_500), configured));
+    let whole = |held: &mut ArchiveFacts| held.partitioned_by_account = false;
+    assert_eq!(bytes(whole, &[1]), (Some(3_000), configured));
+    // The catalog's size goes first: of 11 days, three.
+    let crawled = |held: &mut ArchiveFacts| {
+        held.holds.first_time = at("2026-11-12T00:00:00Z");
+        let table = TableFacts {
+            bytes: Some(11_000),
+            ..documented_table()
+        };
+        held.table = Ok(Arc::new(table));
+        held.bytes_per_day = Some(7);
+    };
+    let of_catalog = Some(BytesBasis::TableStatistics);
+    assert_eq!(bytes(crawled, &[1, 2]), (Some(3_000), of_catalog));
+    let unknown = |held: &mut ArchiveFacts| held.bytes_per_day = None;
+    assert_eq!(bytes(unknown, &[1, 2]), (None, None));
+}
+
+#[test]
+fn a_group_is_every_account_in_every_region() {
+    let mut facts = facts();
+    facts.accounts[1].regions.push(region("us-east-1"));
+    facts.accounts.push(AccountFacts {
+        id: account(3),
+        ..facts.accounts[1].clone()
+    });
+    let plan = plan(&ask(user("alice"), 24, 0), &facts, now());
+    let (groups, total) = estimate(&plan, &basis(BTreeMap::new()));
+    let mut scans = 0;
+    for group in &groups {
+        let regions = group.regions.as_ref().unwrap().len();
+        assert_eq!(group.scans.len(), group.accounts.len() * regions);
+        scans += group.scans.len();
+    }
+    assert_eq!((groups.len(), scans), (2, plan.scans.len()));
+    assert_eq!(total.lookups.total, 5);
+}
