@@ -13,6 +13,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import checks
@@ -108,6 +109,23 @@ def a_table_says_what_it_covers():
 def the_line_to_retry_asks_for_what_failed_only():
     _, told = search(INCOMPLETE, *RETRY, "--output", "jsonl")
     assert DENIED in told, told
+
+
+@checks.check
+def a_search_is_explained_before_it_is_run():
+    text, _ = search(COMPLETE, *QUESTION, "--explain", "--output", "jsonl")
+    scans = [group for page in text.splitlines() for group in json.loads(page).get("scans", [])]
+    asked = {key for group in scans for key in ("lookups", "sql") if key in group}
+    assert asked == {"lookups", "sql"}, text
+
+
+@checks.check
+def a_saved_answer_is_what_its_sums_say():
+    with tempfile.TemporaryDirectory() as place:
+        saved = Path(place) / "case"
+        search(COMPLETE, *QUESTION, "--account", OWNER, "--save", str(saved))
+        subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=saved, check=True, capture_output=True)
+        search(BAD_USAGE, *QUESTION, "--save", str(saved))
 
 
 @checks.check

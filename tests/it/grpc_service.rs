@@ -20,7 +20,7 @@ pub const NOW: &str = "2026-11-01T00:00:00Z";
 /// A service on a port of its own, over a sandbox of the accounts [`HUB`] and [`OTHER`].
 pub struct Service {
     /// Serves until it is dropped.
-    _server: Server,
+    server: Server,
     pub assembly: Assembly,
     pub sandbox: Sandbox,
     pub channel: Channel,
@@ -44,11 +44,16 @@ impl Service {
         let server = assembly.serve(([127, 0, 0, 1], 0).into()).await.unwrap();
         let channel = connect(&server).await;
         Self {
-            _server: server,
+            server,
             assembly,
             sandbox,
             channel,
         }
+    }
+
+    /// Where it listens.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.server.local_addr())
     }
 
     pub fn client(&self) -> IdentityTrailServiceClient<Channel> {

@@ -90,7 +90,7 @@ async fn a_plan_says_what_is_asked_and_asks_nothing() {
     assert_eq!(estimate.requests_about, None);
     assert_eq!(estimate.bytes_scanned_about, Some(0));
     assert_eq!((plan.probe, plan.next_page_token.as_str()), (None, ""));
-    assert_eq!(service.aws_calls(), 0);
+    assert_eq!(service.sandbox.stats().of("LookupEvents").received, 0);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! The flags of `search`, and the request that they make.
 
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -118,6 +119,20 @@ pub struct SearchArgs {
     /// Stop Athena and Logs Insights when they have scanned this many bytes
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(i64).range(1..), help_heading = "Answer")]
     pub max_scan_bytes: Option<i64>,
+    /// Search nothing: print what would be asked, and about what it would cost
+    #[arg(long, help_heading = "Answer")]
+    pub explain: bool,
+    /// With --explain: read a page of each lookup, to estimate requests and seconds
+    #[arg(long, help_heading = "Answer", requires = "explain")]
+    pub probe: bool,
+    /// Save events with their records, coverage, plan and SHA256SUMS into this directory
+    #[arg(
+        long,
+        value_name = "DIR",
+        help_heading = "Answer",
+        conflicts_with_all = ["explain", "summary_only"]
+    )]
+    pub save: Option<PathBuf>,
     /// Go on where an earlier answer to the same question ended
     #[arg(long, value_name = "TOKEN", help_heading = "Answer")]
     pub resume_token: Option<String>,
@@ -151,6 +166,8 @@ pub enum Output {
     Jsonl,
     /// For spreadsheets: events only, cells neutralised.
     Csv,
+    /// The records alone, as a CloudTrail log file has them.
+    Cloudtrail,
 }
 
 /// A backend, as a flag has it.
@@ -221,7 +238,17 @@ impl SearchArgs {
                 .map(|category| category.proto().into())
                 .collect(),
         };
-        let record_view = match (self.full, self.summary_only) {
+        let for_records = self.output == Some(Output::Cloudtrail);
+        if for_records && self.summary_only {
+            return Err(UsageError(
+                "--output cloudtrail is made of records: leave --summary-only out".to_owned(),
+            ));
+        }
+        if self.explain && !matches!(self.output(), Output::Table | Output::Jsonl) {
+            return Err(UsageError("--explain prints a table or jsonl".to_owned()));
+        }
+        let full = self.full || for_records || self.save.is_some();
+        let record_view = match (full, self.summary_only) {
             (true, _) => pb::RecordView::Full,
             (_, true) => pb::RecordView::None,
             _ => pb::RecordView::Fields,
@@ -250,6 +277,18 @@ impl SearchArgs {
                 seconds: 1,
                 nanos: 0,
             }),
+        })
+    }
+
+    /// How to print, with the default applied.
+    #[must_use]
+    pub fn output(&self) -> Output {
+        self.output.unwrap_or_else(|| {
+            if io::stdout().is_terminal() {
+                Output::Table
+            } else {
+                Output::Jsonl
+            }
         })
     }
 

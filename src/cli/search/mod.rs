@@ -2,10 +2,13 @@
 //! the engine in its own process.
 
 mod args;
+mod cloudtrail_output;
 mod coverage;
 mod csv_output;
+mod explain;
 mod json_output;
 mod progress;
+mod save;
 mod table;
 pub mod text;
 mod window;
@@ -20,10 +23,13 @@ use tonic::{Code, Status};
 use args::UsageError;
 pub use args::{Output, SearchArgs};
 use progress::ProgressLine;
+use save::Saved;
 
 use crate::grpc::pb::identity_trail_service_client::IdentityTrailServiceClient;
 use crate::grpc::pb::search_events_response::Item;
-use crate::grpc::pb::{Completeness, Coverage, SearchEventsResponse, SearchSummary};
+use crate::grpc::pb::{
+    Completeness, Coverage, SearchEventsRequest, SearchEventsResponse, SearchSummary,
+};
 
 /// How a search from the command line can end; the number is the exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +58,16 @@ trait Writer {
     /// Writes what was kept back: called when the stream pauses and when it has ended.
     fn flush(&mut self) -> io::Result<()>;
 
+    /// Writes what belongs at the end of a whole answer.
+    fn finish(&mut self) -> io::Result<()> {
+        self.flush()
+    }
+
+    /// What is to be known of what was written, for standard error.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Whether the closing words belong between the answer's own lines (a table) or beside them.
     fn takes_words(&self) -> bool;
 }
@@ -68,23 +84,75 @@ pub async fn run(args: &SearchArgs, channel: Channel) -> Ended {
             return Ended::BadUsage;
         }
     };
-    let mut request = tonic::Request::new(request);
-    if let Some(timeout) = args.timeout() {
-        request.set_timeout(timeout);
-    }
     let mut client =
         IdentityTrailServiceClient::new(channel).max_decoding_message_size(16 * 1024 * 1024);
-    let stream = match client.search_events(request).await {
+    if args.explain {
+        return explain::run(args, request, client).await;
+    }
+    let saved = match args.save.as_deref().map(Saved::begin).transpose() {
+        Ok(saved) => saved,
+        Err(error) => {
+            eprintln!("identity-trail search: --save: {error}");
+            return Ended::BadUsage;
+        }
+    };
+    let mut call = tonic::Request::new(request.clone());
+    if let Some(timeout) = args.timeout() {
+        call.set_timeout(timeout);
+    }
+    let stream = match client.search_events(call).await {
         Ok(response) => response.into_inner(),
         Err(status) => return refused(&status),
     };
-    match print(args, stream).await {
+    let saving = saved.map(|files| Saving {
+        files,
+        request,
+        client,
+    });
+    match print(args, stream, saving).await {
         Ok(ended) => ended,
-        // Whoever reads has closed the pipe: the question was not answered to them.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ended::Failed,
-        Err(error) => {
-            eprintln!("identity-trail search: cannot write the answer: {error}");
-            Ended::Failed
+        Err(error) => broken_pipe(&error),
+    }
+}
+
+/// The answer cannot be written.
+fn broken_pipe(error: &io::Error) -> Ended {
+    // Whoever reads has closed the pipe: the question was not answered to them.
+    if error.kind() != io::ErrorKind::BrokenPipe {
+        eprintln!("identity-trail search: cannot write the answer: {error}");
+    }
+    Ended::Failed
+}
+
+/// An answer that is being saved, and the question, to ask for its plan.
+struct Saving {
+    files: Saved,
+    request: SearchEventsRequest,
+    client: IdentityTrailServiceClient<Channel>,
+}
+
+impl Saving {
+    async fn take(&mut self, item: &Item) -> io::Result<()> {
+        match item {
+            Item::Plan(announced) => {
+                // The token keeps interval and horizon, so that this is the plan of this search.
+                let same = SearchEventsRequest {
+                    resume_token: announced.resume_token.clone(),
+                    ..self.request.clone()
+                };
+                let pages = explain::pages_as_json(same, &mut self.client).await;
+                let pages = pages.map_err(|status| {
+                    let why = status.message().to_owned();
+                    eprintln!(
+                        "--save: no statements in plan.json: {}",
+                        text::printable(&why)
+                    );
+                    why
+                });
+                self.files.plan(announced, pages)
+            }
+            Item::Event(event) => self.files.event(event),
+            _ => Ok(()),
         }
     }
 }
@@ -92,6 +160,7 @@ pub async fn run(args: &SearchArgs, channel: Channel) -> Ended {
 async fn print(
     args: &SearchArgs,
     mut stream: tonic::Streaming<SearchEventsResponse>,
+    mut saving: Option<Saving>,
 ) -> io::Result<Ended> {
     let mut writer = writer(args);
     let mut progress = ProgressLine::new();
@@ -116,6 +185,9 @@ async fn print(
         };
         progress.observe(&response);
         progress.suspend(|| writer.write(&response))?;
+        if let (Some(saving), Some(item)) = (&mut saving, &response.item) {
+            saving.take(item).await?;
+        }
         match response.item {
             Some(Item::Outcome(report)) => coverage.extend(coverage::of_coverage(report)),
             Some(Item::Plan(plan)) if !writer.takes_words() => {
@@ -135,6 +207,13 @@ async fn print(
         );
         return Ok(Ended::Failed);
     };
+    writer.finish()?;
+    for note in writer.notes() {
+        eprintln!("{}", text::printable(&note));
+    }
+    if let Some(saving) = saving {
+        saving.files.finish(&summary, &coverage)?;
+    }
     let words = coverage::in_words(args, &summary, &coverage);
     if writer.takes_words() {
         io::stdout().write_all(words.as_bytes())?;
@@ -147,14 +226,14 @@ async fn print(
 
 fn writer(args: &SearchArgs) -> Box<dyn Writer> {
     let terminal = io::stdout().is_terminal();
-    match args.output.unwrap_or(if terminal {
-        Output::Table
-    } else {
-        Output::Jsonl
-    }) {
+    match args.output() {
         Output::Table => Box::new(table::TableWriter::new(terminal)),
         Output::Jsonl => Box::new(json_output::JsonLines::new()),
         Output::Csv => Box::new(csv_output::CsvWriter::new()),
+        Output::Cloudtrail => {
+            let out = io::BufWriter::new(io::stdout());
+            Box::new(cloudtrail_output::CloudTrailWriter::new(out))
+        }
     }
 }
 

@@ -346,7 +346,7 @@ fn is_accepted(reason: &Reason) -> bool {
     reason.code() == ReasonCode::AcceptedGap
 }
 
-fn accounts_in_words(accounts: &[String]) -> String {
+pub(super) fn accounts_in_words(accounts: &[String]) -> String {
     match accounts {
         few if few.len() <= 4 => few.join(", "),
         many => format!("{} accounts ({}, …)", many.len(), many[..3].join(", ")),
