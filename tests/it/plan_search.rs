@@ -50,6 +50,8 @@ fn archive(first_day: &str) -> String {
     output_location: s3://results/
     partitions: {{layout: account_region_date}}
     holds: {{accounts: all, first_day: {first_day}}}
+    # Finding these out reads everything once more, in the first search of a process only.
+    verify_days: false
 "
     )
 }

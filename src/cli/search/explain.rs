@@ -199,6 +199,7 @@ fn cost_in_words(cost: &CostEstimate) -> String {
                 BytesBasis::Unspecified => "from several archives",
             };
             let _ = write!(text, ", about {bytes} bytes scanned ({from})");
+            text.push_str(", once more for days that the service has not seen log files of");
         }
     }
     text
