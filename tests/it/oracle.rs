@@ -6,9 +6,11 @@
 //! | `identities` | who occurs in the records, and what AWS allows them to be called |
 //! | `naive` | the records, and the scan that says what an answer must be |
 //! | `hold` | asking the service, and comparing |
+//! | `filters` | filters, with an identity and without one |
 //! | `corpus`, `organization`, `on_trino`, `over_grpc` | the tests: real records, generated ones, a real Trino, the far end of the wire |
 
 mod corpus;
+mod filters;
 mod hold;
 mod identities;
 mod naive;

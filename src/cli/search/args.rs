@@ -474,3 +474,7 @@ pub fn shell_word(value: &str) -> String {
         format!("'{}'", value.replace('\'', "'\\''"))
     }
 }
+
+#[cfg(test)]
+#[path = "args_tests.rs"]
+mod tests;

@@ -3,7 +3,7 @@ use crate::plan::{
     EventPart, Gap, LogsMethod, LookupAttribute, Lookups, QueryPlan, Reason, ReasonCode,
     ScanTarget, plan,
 };
-use crate::query::{BackendKind, EventId, EventKey, ResumePoint};
+use crate::query::{Access, BackendKind, EventId, EventKey, ResumePoint};
 
 /// What a plan reads and does not, in words: hours before now, newest first.
 pub(super) fn told(plan: &QueryPlan) -> Vec<String> {
@@ -216,6 +216,94 @@ fn several_identities_are_one_scan_with_a_lookup_for_each_attribute() {
     assert_eq!(told_apart, ["[-24, -0) history 1 everything Management"]);
 }
 
+/// What event history is asked for.
+fn asked_by(change: impl FnOnce(&mut EventQuery)) -> String {
+    let mut query = ask(user("alice"), 24, 0);
+    change(&mut query);
+    let told = told(&plan(&query, &one_account(), now()));
+    let [one] = &told[..] else {
+        panic!("{told:?}");
+    };
+    let words = one.strip_prefix("[-24, -0) history 1 ").unwrap();
+    words.strip_suffix(" Management").unwrap().to_owned()
+}
+
+#[test]
+fn what_has_no_one_value_to_look_up_is_read_whole() {
+    let identity = |identity: Identity| asked_by(|query| query.identities = vec![identity]);
+    let arn = |arn: &str| Identity::Arn(arn.parse().unwrap());
+    for nowhere in [
+        Identity::UserName("al*".parse().unwrap()),
+        Identity::SessionName("*@example.com".parse().unwrap()),
+        Identity::PermissionSet("Admin".parse().unwrap()),
+        Identity::PrincipalId("AROACKCEVSQ6C2EXAMPLE:alice".parse().unwrap()),
+        Identity::SourceIdentity("alice".parse().unwrap()),
+        Identity::IdentityCenterUserId("906786f9".parse().unwrap()),
+        arn("arn:aws:iam::111122223333:user/al*"),
+        arn("arn:aws:sts::111122223333:assumed-role/Admin/*"),
+        arn("arn:aws:sts::111122223333:federated-user/backup"),
+    ] {
+        assert_eq!(identity(nowhere.clone()), "everything", "{nowhere}");
+    }
+    // A wildcard in the role leaves the session's name.
+    let session = arn("arn:aws:sts::111122223333:assumed-role/Adm*/alice");
+    assert_eq!(identity(session), "Username=alice");
+    assert_eq!(asked_by(|query| query.case = Case::Ignored), "everything");
+    let root_in_any_case = asked_by(|query| {
+        query.identities = vec![Identity::Root];
+        query.case = Case::Ignored;
+    });
+    assert_eq!(root_in_any_case, "Username=root");
+}
+
+#[test]
+fn filters_narrow_where_no_identity_does() {
+    let without = |change: &dyn Fn(&mut EventFilter)| {
+        asked_by(|query| {
+            query.identities.clear();
+            change(&mut query.filter);
+        })
+    };
+    assert_eq!(
+        without(&|f| f.event_ids = vec!["e-1".into(), "e-2".into()]),
+        "EventId=e-1, EventId=e-2"
+    );
+    assert_eq!(
+        without(&|f| {
+            f.event_names = vec!["CreateUser".into()];
+            f.access = vec![Access::Read];
+        }),
+        "EventName=CreateUser"
+    );
+    let from = |f: &mut EventFilter| f.source_ips = vec!["203.0.113.77".parse().unwrap()];
+    assert_eq!(without(&from), "everything");
+    assert_eq!(
+        without(&|f| {
+            from(f);
+            f.access = vec![Access::Read];
+        }),
+        "ReadOnly=true"
+    );
+    // A record that does not say what it is counts as a write.
+    assert_eq!(
+        without(&|f| {
+            from(f);
+            f.access = vec![Access::Write];
+        }),
+        "everything"
+    );
+    // AWS's own list of an event's resources has not all that a request names.
+    assert_eq!(
+        without(&|f| f.resources = vec!["Alice".parse().unwrap()]),
+        "everything"
+    );
+    // An event's id says more than who made it.
+    assert_eq!(
+        asked_by(|query| query.filter.event_ids = vec!["e-1".into()]),
+        "EventId=e-1"
+    );
+}
+
 #[test]
 fn each_identity_has_its_attribute() {
     let attribute = |identity: Identity, names: &[&str], sources: &[&str]| {
@@ -419,6 +507,43 @@ fn a_table_that_cannot_answer_is_not_asked() {
         [],
         "a role needs other columns"
     );
+}
+
+#[test]
+fn what_a_table_cannot_show_is_left_to_event_history_or_is_a_gap() {
+    let source = Identity::SourceIdentity("alice".parse().unwrap());
+    let facts = with(one_account(), archive("all"));
+    assert_eq!(
+        told(&plan(&ask(source, HORIZON + 24, 0), &facts, now())),
+        [
+            "[-2160, -0) history 1 everything Management",
+            "[-2184, -2160) nobody 1 Management: ArchiveUnusable",
+        ]
+    );
+    let mut by_error = ask(user("alice"), HORIZON + 24, HORIZON);
+    by_error.filter.errors_only = true;
+    let refused = plan(&by_error, &facts, now());
+    assert!(refused.gaps[0].reason.message.contains("errorcode"));
+}
+
+#[test]
+fn an_archive_of_writes_is_whole_for_who_asks_for_writes_alone() {
+    let mut table = documented_table();
+    table.columns.insert("readonly".to_owned());
+    let mut writes = archive("writes");
+    writes.holds.reads = false;
+    writes.table = Ok(Arc::new(table));
+    let facts = with(one_account(), writes);
+    let mut query = ask(user("alice"), HORIZON + 24, HORIZON);
+    query.filter.access = vec![Access::Write];
+    assert_eq!(plan(&query, &facts, now()).gaps, []);
+    query.filter.access = vec![Access::Read];
+    assert_eq!(
+        told(&plan(&query, &facts, now())),
+        ["[-2184, -2160) nobody 1 Management: NotInArchive"]
+    );
+    query.filter.access = vec![Access::Write, Access::IssuesCredentials];
+    assert_eq!(plan(&query, &facts, now()).gaps.len(), 1);
 }
 
 #[test]

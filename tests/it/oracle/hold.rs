@@ -149,7 +149,11 @@ impl Held<'_> {
             Reading::Archive => vec![BackendKind::Athena],
         };
         let answer = self.world.ask(query).await;
-        let archive = self.archive.filter(|_| self.reading != Reading::History);
+        // No table that AWS documents shows a source identity.
+        let unseen = who.iter().any(|who| matches!(who, Who::SourceIdentity(_)));
+        let archive = self
+            .archive
+            .filter(|_| self.reading != Reading::History && !unseen);
         let asked = Asked {
             places: &self.world.places,
             start: times.0,

@@ -279,7 +279,8 @@ fn finds(who: &Who, record: &Value) -> bool {
     }
 }
 
-fn place(stored: &Stored) -> Place {
+/// Of a record, where an answer shows it.
+pub fn place(stored: &Stored) -> Place {
     let record = &stored.record;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let recipient = record["recipientAccountId"].as_str();

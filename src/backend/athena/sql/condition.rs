@@ -136,3 +136,89 @@ fn in_json(resource: &ResourceRef) -> Vec<Pattern> {
     }
     parts
 }
+
+#[cfg(all(test, feature = "sandbox"))]
+mod tests {
+    use datafusion::sql::sqlparser::ast::{Expr as Parsed, Value, ValueWithSpan};
+    use datafusion::sql::sqlparser::dialect::GenericDialect;
+    use datafusion::sql::sqlparser::parser::Parser;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn string(parsed: &Parsed) -> &str {
+        let Parsed::Value(ValueWithSpan {
+            value: Value::SingleQuotedString(text),
+            ..
+        }) = parsed
+        else {
+            panic!("not a string: {parsed}");
+        };
+        text
+    }
+
+    /// What Trino makes of a pattern after LIKE whose escape character is the backslash.
+    fn is_like(pattern: &[char], text: &[char]) -> bool {
+        match pattern {
+            [] => text.is_empty(),
+            ['\\', literal, rest @ ..] => {
+                text.first() == Some(literal) && is_like(rest, &text[1..])
+            }
+            ['%', rest @ ..] => (0..=text.len()).any(|at| is_like(rest, &text[at..])),
+            ['_', rest @ ..] => !text.is_empty() && is_like(rest, &text[1..]),
+            [literal, rest @ ..] => text.first() == Some(literal) && is_like(rest, &text[1..]),
+        }
+    }
+
+    /// Whether the SQL of `pattern` on a column takes `value`: it must be one comparison of that
+    /// column with one literal.
+    fn takes(pattern: &TextPattern, value: &str) -> bool {
+        let sql = text(Expr::column("username"), pattern).to_string();
+        let mut parser = Parser::new(&GenericDialect {}).try_with_sql(&sql).unwrap();
+        let parsed = parser.parse_expr().unwrap();
+        let value = match pattern.case {
+            Case::Kept => value.to_owned(),
+            Case::Ignored => value.to_lowercase(),
+        };
+        match parsed {
+            Parsed::BinaryOp { right, .. } => string(&right) == value,
+            Parsed::Like {
+                negated: false,
+                pattern,
+                escape_char: Some(escape),
+                ..
+            } => {
+                assert_eq!(escape.value.into_string().as_deref(), Some("\\"));
+                let pattern: Vec<char> = string(&pattern).chars().collect();
+                is_like(&pattern, &value.chars().collect::<Vec<_>>())
+            }
+            other => panic!("not one comparison: {other}"),
+        }
+    }
+
+    proptest! {
+        /// Whatever stands between the wildcards, SQL takes what the condition takes, and no more
+        /// where case counts.
+        #[test]
+        fn a_wildcard_is_one_in_sql_and_nothing_else_is(
+            pattern in "[aB_%'\\\\*]{1,8}",
+            value in "[aAbB_%'\\\\]{0,8}",
+        ) {
+            let kept = TextPattern::wildcard(&pattern, Case::Kept);
+            prop_assert_eq!(takes(&kept, &value), kept.matches(&value));
+            let ignored = TextPattern::wildcard(&pattern, Case::Ignored);
+            prop_assert_eq!(takes(&ignored, &value), ignored.matches(&value));
+        }
+
+        #[test]
+        fn any_literal_between_wildcards_matches_itself(
+            before in any::<String>(),
+            after in any::<String>(),
+        ) {
+            let (before, after) = (before.replace('*', ""), after.replace('*', ""));
+            let pattern = TextPattern::wildcard(&format!("{before}*{after}"), Case::Kept);
+            let value = format!("{before}x{after}");
+            prop_assert!(takes(&pattern, &value));
+        }
+    }
+}
