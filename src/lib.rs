@@ -17,6 +17,7 @@
 //! | [`query`] | the domain: what is asked, what an event is | I/O |
 //! | [`plan`] | planning, routing, coverage | I/O; reading a clock |
 //! | [`search`] | running a plan: fan-out, merge, resume | naming the AWS SDK |
+//! | [`check`] | whether accounts and archives are as declared, probed live | naming the AWS SDK |
 //! | [`federation`] | account inventory, sessions, pacing | knowing what a search is |
 //! | [`backend`] | reading one scan from AWS | merging, retrying elsewhere |
 //! | [`grpc`] | the wire: proto ⇄ domain, status codes | deciding anything about AWS |
@@ -28,6 +29,7 @@
 #![forbid(unsafe_code)]
 
 pub mod backend;
+pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -8,6 +8,7 @@ mod asks;
 pub mod athena;
 pub mod event_history;
 pub mod logs;
+pub mod trails;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -15,6 +15,7 @@ use tonic::transport::Channel;
 use crate::backend::athena::Athena;
 use crate::backend::event_history::EventHistory;
 use crate::backend::logs::Logs;
+use crate::check::{Checker, CheckerParts};
 use crate::clock::Clock;
 use crate::config::{Config, Limits, LookupRate};
 use crate::federation::{Federation, HubCredentials};
@@ -33,6 +34,8 @@ pub struct Assembly {
     pub federation: Arc<Federation>,
     /// Cancelled to end all searches with a summary and a resume token.
     pub drain: CancellationToken,
+    /// Probes accounts and archives.
+    pub checker: Arc<Checker>,
     limits: Limits,
     athena: Arc<Athena>,
     /// Keeps the accounts current; ends with `drain`.
@@ -61,11 +64,26 @@ impl Assembly {
         let logs = Arc::new(Logs::new(config, clock));
         let stall_timeout = config.limits.scan_stall_timeout;
         let drain = CancellationToken::new();
+        let event_history = Arc::new(EventHistory::new(
+            Arc::clone(&federation),
+            clock,
+            stall_timeout,
+        ));
+        let routing = routing(&config.routing);
+        let checker = Arc::new(Checker::new(CheckerParts {
+            federation: Arc::clone(&federation),
+            event_history: Arc::clone(&event_history),
+            athena: Arc::clone(&athena),
+            clock,
+            archive_delay: routing.archive_delay,
+            patience: stall_timeout,
+            drain: drain.clone(),
+        }));
         let engine = Engine::new(EngineParts {
             clock,
             accounts: AccountsView::new(federation.known()),
             accepted_gaps: accepted_gaps(config, clock.now()),
-            routing: routing(&config.routing),
+            routing,
             limits: EngineLimits {
                 max_accounts: usize::try_from(config.limits.max_accounts).unwrap_or(usize::MAX),
                 concurrent_searches: usize::try_from(config.limits.concurrent_searches)
@@ -82,11 +100,7 @@ impl Assembly {
                 logs: Arc::clone(&logs),
                 federation: Arc::clone(&federation),
             }),
-            event_history: Arc::new(EventHistory::new(
-                Arc::clone(&federation),
-                clock,
-                stall_timeout,
-            )),
+            event_history,
             logs,
             athena: Arc::clone(&athena) as Arc<_>,
             drain: drain.clone(),
@@ -97,6 +111,7 @@ impl Assembly {
         };
         Self {
             engine,
+            checker,
             limits: config.limits.clone(),
             federation,
             athena,
@@ -124,6 +139,7 @@ impl Assembly {
         });
         let parts = ServerParts {
             engine: self.engine.clone(),
+            checker: Arc::clone(&self.checker),
             limits: self.limits.clone(),
             drain: self.drain.clone(),
             probe,
@@ -136,7 +152,13 @@ impl Assembly {
     pub async fn connect_in_process(
         &self,
     ) -> Result<(Channel, InProcessServer), tonic::transport::Error> {
-        in_process::connect(self.engine.clone(), self.limits.clone(), self.drain.clone()).await
+        in_process::connect(
+            self.engine.clone(),
+            Arc::clone(&self.checker),
+            self.limits.clone(),
+            self.drain.clone(),
+        )
+        .await
     }
 
     /// Ends what searches left behind in AWS, within `patience`. To be called when no search runs

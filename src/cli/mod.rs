@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 pub mod assembly;
 mod channel;
+pub mod check;
 #[cfg(feature = "sandbox")]
 pub mod demo;
 #[cfg(feature = "sandbox")]
@@ -33,6 +34,8 @@ enum Command {
     Sandbox(Box<sandbox::SandboxCommand>),
     /// Ask a running service, or AWS directly, what an identity did
     Search(Box<search::SearchArgs>),
+    /// Probe every account and archive, and say what to fix
+    Check(check::CheckArgs),
 }
 
 /// The exit status of bad usage, a bad configuration included; clap uses it too.
@@ -84,6 +87,7 @@ async fn dispatch(command: Command) -> ExitCode {
             }
         },
         Command::Search(args) => ask(&args).await.into(),
+        Command::Check(args) => check(&args).await.into(),
     }
 }
 
@@ -112,6 +116,31 @@ async fn ask(args: &search::SearchArgs) -> search::Ended {
                 search::Ended::BadUsage
             } else {
                 search::Ended::Failed
+            }
+        }
+    }
+}
+
+/// Checks at a running service, or from this process.
+async fn check(args: &check::CheckArgs) -> check::Checked {
+    let opened = match &args.config {
+        None => channel::to_service(&args.endpoint).await,
+        Some(file) => channel::to_own_engine(file).await,
+    };
+    match opened {
+        Ok(channel::Opened { channel, own }) => {
+            let checked = check::run(args, channel).await;
+            if let Some(own) = own {
+                own.shut_down().await;
+            }
+            checked
+        }
+        Err(error) => {
+            eprintln!("identity-trail check: {error}");
+            if error.is_bad_usage() {
+                check::Checked::BadUsage
+            } else {
+                check::Checked::Failed
             }
         }
     }

@@ -128,6 +128,12 @@ impl Federation {
         &self.config.hub.region
     }
 
+    /// How the service gets into an account; `None` if it is not in the federation.
+    #[must_use]
+    pub fn access(&self, account: AccountId) -> Option<Access> {
+        self.ways.access(account)
+    }
+
     /// The hub's own credentials in `region`.
     #[must_use]
     pub fn hub_config(&self, region: &Region) -> SdkConfig {

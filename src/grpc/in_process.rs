@@ -2,6 +2,7 @@
 //! others on the machine could reach.
 
 use std::io;
+use std::sync::Arc;
 
 use futures::stream::{self, StreamExt};
 use hyper_util::rt::TokioIo;
@@ -12,6 +13,7 @@ use tower::service_fn;
 
 use super::pb::identity_trail_service_server::IdentityTrailServiceServer;
 use super::service::IdentityTrail;
+use crate::check::Checker;
 use crate::config::Limits;
 use crate::search::Engine;
 
@@ -29,12 +31,13 @@ pub struct InProcessServer {
 /// then `drain`, the engine's own, is cancelled.
 pub async fn connect(
     engine: Engine,
+    checker: Arc<Checker>,
     limits: Limits,
     drain: CancellationToken,
 ) -> Result<(Channel, InProcessServer), tonic::transport::Error> {
     let (near, far) = tokio::io::duplex(BUFFER_BYTES);
     let service =
-        IdentityTrailServiceServer::new(IdentityTrail::new(engine, limits, drain.clone()));
+        IdentityTrailServiceServer::new(IdentityTrail::new(engine, checker, limits, drain.clone()));
     // One connection, and no end: the server ends when it is dropped.
     let connections = stream::iter([Ok::<_, io::Error>(far)]).chain(stream::pending());
     let serving = tonic::transport::Server::builder()

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -14,6 +15,7 @@ use super::pb;
 use super::pb::identity_trail_service_server::IdentityTrailServiceServer;
 use super::readiness::{self, Probe, ReadinessPace};
 use super::service::IdentityTrail;
+use crate::check::Checker;
 use crate::config::Limits;
 use crate::search::Engine;
 
@@ -29,6 +31,8 @@ const MAX_CONCURRENT_STREAMS: u32 = 200;
 pub struct ServerParts {
     /// Runs the searches.
     pub engine: Engine,
+    /// Probes accounts and archives.
+    pub checker: Arc<Checker>,
     /// What one request may ask.
     pub limits: Limits,
     /// The engine's own: cancelling it shuts the server down, and ends its searches with a summary.
@@ -83,7 +87,12 @@ impl Server {
         let local_addr = incoming.local_addr().map_err(bind)?;
         let health = readiness::not_ready().await;
         let router = router(
-            IdentityTrail::new(parts.engine, parts.limits, parts.drain.clone()),
+            IdentityTrail::new(
+                parts.engine,
+                parts.checker,
+                parts.limits,
+                parts.drain.clone(),
+            ),
             HealthServer::new(HealthService::from_health_reporter(health.clone())),
         );
         let stop = parts.drain.clone().cancelled_owned();

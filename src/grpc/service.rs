@@ -12,7 +12,8 @@ use tonic::{Request, Response, Status};
 use super::accounts::{self, Listing};
 use super::convert::{Findings, Rejection, Rules, event_query, responses};
 use super::pb::identity_trail_service_server::IdentityTrailService;
-use super::{pb, plan_search, status};
+use super::{check, pb, plan_search, status};
+use crate::check::Checker;
 use crate::config::Limits;
 use crate::query::EventTime;
 use crate::search::{Engine, SearchItem};
@@ -23,17 +24,24 @@ const HORIZON_SECONDS: i64 = 90 * 24 * 60 * 60;
 /// The service over an engine.
 pub struct IdentityTrail {
     engine: Engine,
+    checker: Arc<Checker>,
     limits: Limits,
     /// Cancelled when the service shuts down: no search begins after that.
     drain: CancellationToken,
 }
 
 impl IdentityTrail {
-    /// Serves `engine`, within `limits`, until `drain` is cancelled.
+    /// Serves `engine` and `checker`, within `limits`, until `drain` is cancelled.
     #[must_use]
-    pub fn new(engine: Engine, limits: Limits, drain: CancellationToken) -> Self {
+    pub fn new(
+        engine: Engine,
+        checker: Arc<Checker>,
+        limits: Limits,
+        drain: CancellationToken,
+    ) -> Self {
         Self {
             engine,
+            checker,
             limits,
             drain,
         }
@@ -52,6 +60,7 @@ type ResponseStream = BoxStream<'static, Result<pb::SearchEventsResponse, Status
 #[tonic::async_trait]
 impl IdentityTrailService for IdentityTrail {
     type SearchEventsStream = ResponseStream;
+    type CheckAccountsStream = BoxStream<'static, Result<pb::CheckAccountsResponse, Status>>;
 
     async fn search_events(
         &self,
@@ -89,6 +98,28 @@ impl IdentityTrailService for IdentityTrail {
             .plan(query, caller, asked.now, asked.probe, deadline)
             .await?;
         Ok(Response::new(plan_search::page(&search, &asked, planned)?))
+    }
+
+    async fn check_accounts(
+        &self,
+        request: Request<pb::CheckAccountsRequest>,
+    ) -> Result<Response<Self::CheckAccountsStream>, Status> {
+        if self.drain.is_cancelled() {
+            return Err(status::draining());
+        }
+        let caller = caller(&request);
+        let deadline = deadline(request.metadata())?;
+        let asked = check::request(request.get_ref(), &self.limits)?;
+        let (inventory, _) = self.engine.inventory()?;
+        let items = self.checker.check(&inventory, &asked, &caller, deadline)?;
+        let messages = AssertUnwindSafe(items).catch_unwind().flat_map(|item| {
+            let messages = match item {
+                Ok(item) => check::responses(item).into_iter().map(Ok).collect(),
+                Err(_panic) => vec![Err(status::defect())],
+            };
+            stream::iter(messages)
+        });
+        Ok(Response::new(messages.boxed()))
     }
 
     async fn list_accounts(

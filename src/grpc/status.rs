@@ -9,6 +9,7 @@ use tonic_types::{ErrorDetails, FieldViolation, QuotaViolation, StatusExt};
 
 use super::convert::Rejection;
 use super::convert::findings::{FieldFinding, MAX_TOLD};
+use crate::check::UnknownAccounts;
 use crate::search::Refusal;
 
 /// `ErrorInfo.domain` of every error of this service.
@@ -39,6 +40,12 @@ impl From<Rejection> for Status {
                 Status::with_error_details(Code::Unimplemented, message, details)
             }
         }
+    }
+}
+
+impl From<UnknownAccounts> for Status {
+    fn from(unknown: UnknownAccounts) -> Self {
+        Refusal::UnknownAccounts(unknown.0).into()
     }
 }
 

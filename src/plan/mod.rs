@@ -14,6 +14,7 @@ mod planner;
 mod routing;
 pub mod scan;
 mod slices;
+pub mod trail;
 
 pub use coverage::{Completeness, Coverage, Remaining};
 pub use facts::Facts;

@@ -28,6 +28,12 @@ impl EventCategory {
         }
     }
 
+    /// The category of that name; none if it is another one.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::of_record(Some(name), None)
+    }
+
     /// The one classification of a record: by `eventCategory`; without it by `managementEvent`
     /// (false means data); without both it is a management event. A category that CloudTrail may
     /// add later is none of these, and answers `None`.

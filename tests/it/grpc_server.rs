@@ -93,6 +93,7 @@ async fn scripted() -> (Service, Server, mpsc::Sender<Result<Readiness, Reason>>
     });
     let parts = ServerParts {
         engine: service.assembly.engine.clone(),
+        checker: Arc::clone(&service.assembly.checker),
         limits: Limits::default(),
         drain: CancellationToken::new(),
         probe,

@@ -5,6 +5,7 @@ mod accepted_gaps;
 mod athena;
 mod athena_records;
 mod athena_world;
+mod check;
 mod cli_search;
 mod event_history;
 mod federation;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_sdk_athena::Client;
 use aws_sdk_athena::config::retry::RetryConfig;
 use aws_sdk_athena::operation::start_query_execution::builders::StartQueryExecutionInputBuilder;
-use aws_sdk_athena::types::{QueryExecutionContext, ResultConfiguration};
+use aws_sdk_athena::types::{QueryExecutionContext, ResultConfiguration, TableMetadata};
 use jiff::tz::TimeZone;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::Instant;
@@ -81,6 +81,11 @@ impl Archive {
         })
     }
 
+    /// How it is reached.
+    pub fn access(&self) -> &Access {
+        &self.access
+    }
+
     /// What starts a query: as configured, with this token.
     pub fn request(&self, sql: &str, token: &str) -> StartQueryExecutionInputBuilder {
         let context = QueryExecutionContext::builder()
@@ -130,6 +135,11 @@ impl Archive {
                 ),
             )),
         };
+        self.declared(table)
+    }
+
+    /// What it declares to hold, with this table.
+    pub fn declared(&self, table: Result<Arc<TableFacts>, Reason>) -> ArchiveFacts {
         let holds = &self.config.holds;
         let first_second = holds
             .first_day
@@ -157,6 +167,12 @@ impl Archive {
     }
 
     async fn describe(&self) -> Result<Arc<TableFacts>, Reason> {
+        let metadata = self.metadata().await?;
+        Ok(Arc::new(table_facts(&self.name, &metadata)))
+    }
+
+    /// What AWS says of its table.
+    pub async fn metadata(&self) -> Result<TableMetadata, Reason> {
         let session = self.session().await?;
         let request = session
             .client
@@ -175,13 +191,12 @@ impl Archive {
         })
         .await
         .map_err(|failure| unusable(failure.reason))?;
-        let metadata = answer.table_metadata().ok_or_else(|| {
+        answer.table_metadata.ok_or_else(|| {
             Reason::new(
                 ReasonCode::ArchiveUnusable,
                 format!("could not {action}: the answer is empty"),
             )
-        })?;
-        Ok(Arc::new(table_facts(&self.name, metadata)))
+        })
     }
 }
 

@@ -56,7 +56,8 @@ impl LogDaysKnown {
 
 /// The log files of some accounts and days, as one query found them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct LogFiles {
+pub struct LogFiles {
+    /// The accounts and days that have any.
     pub days: LogDays,
     /// The newest event of all; only where it was asked for.
     pub newest: Option<EventTime>,

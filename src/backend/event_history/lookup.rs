@@ -18,7 +18,7 @@ use crate::query::{AccountId, EventTime, Region};
 const PAGE: i32 = 50;
 
 /// Throttles in a row, at an ever slower pace, before a page is given up.
-const MOST_THROTTLES: u32 = 12;
+pub(super) const MOST_THROTTLES: u32 = 12;
 
 /// Broken connections or faults of AWS in a row before a page is given up.
 const MOST_FAULTS: u32 = 3;
@@ -127,7 +127,10 @@ impl Lookup {
                     }
                     continue;
                 }
-                FailureKind::UnknownClient => return Err(self.unknown_client(reason).await),
+                FailureKind::UnknownClient => {
+                    let (account, region) = (self.account, &self.region);
+                    return Err(self.shared.unknown_client(account, region, reason).await);
+                }
                 FailureKind::Refused if is_refused_token(ask, &reason) => {
                     return Err(NoPage::TokenRefused(reason));
                 }
@@ -193,20 +196,26 @@ impl Lookup {
             .map_err(|error| Reason::new(ReasonCode::Internal, error.to_string()))?;
         Ok(Some(vec![attribute]))
     }
+}
 
+impl Shared {
     /// AWS does not know the session's key here: the Region is disabled, unless the session is
     /// unknown everywhere.
-    async fn unknown_client(&self, reason: Reason) -> NoPage {
+    pub(super) async fn unknown_client(
+        &self,
+        account: AccountId,
+        region: &Region,
+        reason: Reason,
+    ) -> NoPage {
         // A Region that nobody can disable has events, whatever the reason is not to see them.
-        if ALWAYS_ENABLED.contains(&self.region.as_str()) {
+        if ALWAYS_ENABLED.contains(&region.as_str()) {
             return NoPage::Failed(reason);
         }
-        match self.shared.federation.check_session(self.account).await {
+        match self.federation.check_session(account).await {
             Ok(()) => NoPage::RegionDisabled(Reason {
                 code: ReasonCode::RegionDisabled,
                 message: format!(
-                    "Region {} is not enabled in account {}: it has no events there",
-                    self.region, self.account
+                    "Region {region} is not enabled in account {account}: it has no events there"
                 ),
                 ..reason
             }),
@@ -219,7 +228,7 @@ fn is_refused_token(ask: &Ask, reason: &Reason) -> bool {
     ask.token.is_some() && reason.aws_code.as_deref() == Some("InvalidNextTokenException")
 }
 
-fn wait(in_a_row: u32) -> Duration {
+pub(super) fn wait(in_a_row: u32) -> Duration {
     FIRST_WAIT
         .saturating_mul(1 << (in_a_row - 1).min(16))
         .min(LONGEST_WAIT)

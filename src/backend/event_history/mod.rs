@@ -3,6 +3,7 @@
 mod known;
 mod lookup;
 mod merged;
+mod newest;
 mod reader;
 
 use std::collections::HashMap;
@@ -24,6 +25,7 @@ use crate::plan::{LookupAttribute, Lookups, Reason, ReasonCode, Scan, ScanTarget
 use crate::query::{AccountId, EventQuery, EventTime, Region, TimeRange};
 use lookup::Lookup;
 use merged::Merged;
+pub use newest::Newest;
 use reader::Reader;
 
 /// How far back event history reaches, counted from the time of each call.

@@ -99,5 +99,10 @@ fn first_day(sandbox: &Sandbox) -> jiff::civil::Date {
         .min()
         .and_then(|second| jiff::Timestamp::from_second(second).ok());
     let first = first.unwrap_or_else(|| sandbox.clock().now());
-    first.to_zoned(TimeZone::UTC).date()
+    let day = first.to_zoned(TimeZone::UTC).date();
+    if sandbox.story().is_some() {
+        // A generated organization begins in the middle of it.
+        return day.tomorrow().unwrap_or(day);
+    }
+    day
 }

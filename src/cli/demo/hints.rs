@@ -59,6 +59,9 @@ pub(super) fn write(sandbox: &Sandbox, endpoint: &str, out: &mut dyn Write) -> i
             "  {search} --user NAME --since 90d --endpoint {endpoint}"
         )?;
     }
+    writeln!(out, "\nAsk whether every account and archive can be read:")?;
+    let program = crate::cli::program();
+    writeln!(out, "  {program} check --endpoint {endpoint}")?;
     writeln!(out, "\nAsk the AWS look-alike itself with the AWS CLI:")?;
     exports(sandbox, out)?;
     writeln!(out, "  aws sts get-caller-identity")?;

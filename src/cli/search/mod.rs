@@ -6,12 +6,12 @@ mod cloudtrail_output;
 mod coverage;
 mod csv_output;
 mod explain;
-mod json_output;
+pub(super) mod json_output;
 mod progress;
 mod save;
-mod table;
+pub(super) mod table;
 pub mod text;
-mod window;
+pub(super) mod window;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;

@@ -216,7 +216,7 @@ pub(super) fn outcome_of(event: &Event) -> String {
 }
 
 /// RFC 3339 in UTC, to the second: what event times have.
-pub(super) fn time_text(time: Option<&prost_types::Timestamp>) -> String {
+pub(in crate::cli) fn time_text(time: Option<&prost_types::Timestamp>) -> String {
     time.and_then(|time| Timestamp::new(time.seconds, time.nanos).ok())
         .map(|time| format!("{time:.0}"))
         .unwrap_or_default()
@@ -346,7 +346,7 @@ fn is_accepted(reason: &Reason) -> bool {
     reason.code() == ReasonCode::AcceptedGap
 }
 
-pub(super) fn accounts_in_words(accounts: &[String]) -> String {
+pub(in crate::cli) fn accounts_in_words(accounts: &[String]) -> String {
     match accounts {
         few if few.len() <= 4 => few.join(", "),
         many => format!("{} accounts ({}, …)", many.len(), many[..3].join(", ")),

@@ -12,7 +12,7 @@ use crate::plan::{EventPart, Gap, OutcomeState, Reason, ReasonCode, ScanOutcome,
 use crate::query::{AccountId, BackendKind, Region, TimeRange};
 
 /// The most that outcomes take of one message, in bytes.
-pub(super) const OUTCOME_BYTES: usize = 512 * 1024;
+pub(in crate::grpc) const OUTCOME_BYTES: usize = 512 * 1024;
 /// Accounts in one entry: a group that has more is told in several.
 const MAX_GROUP_ACCOUNTS: usize = 10_000;
 const MAX_AWS_MESSAGE_CHARS: usize = 2_048;
@@ -91,7 +91,7 @@ pub fn of_gaps(gaps: Vec<Gap>) -> Vec<pb::ScanOutcome> {
 }
 
 /// The first messages of `list` that fit into `budget` bytes together, and the rest.
-pub(super) fn fitting<M: Message>(mut list: Vec<M>, budget: usize) -> (Vec<M>, Vec<M>) {
+pub(in crate::grpc) fn fitting<M: Message>(mut list: Vec<M>, budget: usize) -> (Vec<M>, Vec<M>) {
     let mut bytes = 0;
     let fits = list
         .iter()
@@ -295,7 +295,9 @@ fn event_part(part: &EventPart) -> pb::EventPart {
     }
 }
 
-fn unverified(days: &Unverified) -> pb::UnverifiedDays {
+/// Days without a log file.
+#[must_use]
+pub fn unverified(days: &Unverified) -> pb::UnverifiedDays {
     let (start, end) = bounds(days.range);
     pb::UnverifiedDays {
         account_ids: days.accounts.iter().map(ToString::to_string).collect(),

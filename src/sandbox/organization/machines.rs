@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::apis::{LOOKING, Place, SERVING};
 use super::cast::Cast;
-use super::days::Day;
+use super::days::{DAY, Day};
 use super::identity::{Caller, From, Issuer};
 use super::record::{REGIONS, Region};
 use super::sign_in::signed_in;
@@ -95,6 +95,33 @@ pub(super) fn services(trail: &mut Trail, cast: &Cast, day: Day) {
     };
     let record = record.with("sharedEventID", trail.dice.uuid());
     trail.write(record);
+}
+
+/// AWS Config looks at its bucket in every account, every day: no account is ever quite still. Draws no
+/// more than it must, so that the rest of an organization is as it would be without.
+pub(super) fn every_day(trail: &mut Trail, cast: &Cast, times: &std::ops::Range<i64>) {
+    let days = times.start.div_euclid(DAY)..=times.end.div_euclid(DAY);
+    for day in days {
+        for (number, account) in (0..).zip(&cast.accounts) {
+            let time = day * DAY + 2 * 3600 + 61 * number;
+            if !times.contains(&time) {
+                continue;
+            }
+            let region = REGIONS[0];
+            let place = Place { account, region };
+            let caller = Caller::service(&account.id, "config.amazonaws.com");
+            let bucket = place.bucket();
+            let record = trail
+                .draft(time, &caller, "s3", "GetBucketAcl", region)
+                .request(json!({"bucketName": bucket, "acl": ""}))
+                .resource(
+                    "AWS::S3::Bucket",
+                    &format!("arn:aws:s3:::{bucket}"),
+                    &account.id,
+                );
+            trail.write(record);
+        }
+    }
 }
 
 /// An event that a service reports of itself: its identity has no type.

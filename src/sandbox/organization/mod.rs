@@ -51,6 +51,7 @@ pub struct OrganizationSpec {
     /// How many accounts, each with four Regions. Five have a part in the story: fewer count as five.
     pub accounts: usize,
     /// About how many records an average day of the whole organization has, beside the intrusion.
+    /// With ten for each account, none has a day without any but the first, which is not whole.
     pub events_per_day: u32,
 }
 
@@ -109,6 +110,9 @@ pub fn generate(spec: &OrganizationSpec) -> Organization {
         spec.events_per_day,
     );
     let story = intrusion::play(&mut trail, &cast, now, days);
+    if spec.events_per_day as usize >= 10 * cast.accounts.len() {
+        machines::every_day(&mut trail, &cast, &(now - days * DAY..now));
+    }
     let Trail { mut dice, records } = trail;
     let account_name = |id: &str| cast.account_by_id(id).name.clone();
     let files = delivery::deliver(&mut dice, &id, account_name, records);

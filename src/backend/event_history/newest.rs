@@ -1,0 +1,74 @@
+//! The newest event of an account and Region: whether event history answers at all.
+
+use std::sync::Arc;
+
+use aws_smithy_types::DateTime;
+
+use super::EventHistory;
+use super::lookup::{MOST_THROTTLES, NoPage, wait};
+use crate::federation::aws_error::{AwsFailure, FailureKind, failure};
+use crate::plan::Reason;
+use crate::query::{AccountId, EventTime, Region};
+
+/// The number under which checks take their turns in the queues: no search has it.
+const CHECKS: u64 = u64::MAX;
+
+/// What event history says of its newest event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Newest {
+    /// Its time; none if there is no event in the 90 days.
+    Event(Option<EventTime>),
+    /// The Region is not enabled in the account.
+    RegionDisabled,
+}
+
+impl EventHistory {
+    /// Looks the newest event up: one request, in turn with all others of the account and Region,
+    /// and again where AWS throttles.
+    pub async fn newest_event(
+        &self,
+        account: AccountId,
+        region: &Region,
+        caller: &Arc<str>,
+    ) -> Result<Newest, Reason> {
+        let shared = &self.shared;
+        let client = shared.client(account, region).await?;
+        let queue = shared.federation.lookups().queue(account, region);
+        let mut throttles = 0;
+        loop {
+            let request = client
+                .lookup_events()
+                .start_time(DateTime::from_secs(shared.horizon().second()))
+                .end_time(DateTime::from_secs(shared.clock.now().as_second()))
+                .max_results(1);
+            let turn = queue.turn(caller, CHECKS).await;
+            let permit = shared.federation.call_permit().await?;
+            turn.begin();
+            let answer = request.send().await;
+            drop(permit);
+            let AwsFailure { kind, reason } = match answer {
+                Ok(page) => {
+                    queue.succeeded();
+                    let newest = page.events().iter().filter_map(|event| event.event_time());
+                    let newest = newest.filter_map(|time| EventTime::from_second(time.secs()));
+                    return Ok(Newest::Event(newest.max()));
+                }
+                Err(error) => failure(&format!("look up events of {account} in {region}"), &error),
+            };
+            match kind {
+                FailureKind::Throttled if throttles < MOST_THROTTLES => {
+                    queue.throttled();
+                    throttles += 1;
+                    tokio::time::sleep(wait(throttles)).await;
+                }
+                FailureKind::UnknownClient => {
+                    return match shared.unknown_client(account, region, reason).await {
+                        NoPage::RegionDisabled(_) => Ok(Newest::RegionDisabled),
+                        NoPage::Failed(reason) | NoPage::TokenRefused(reason) => Err(reason),
+                    };
+                }
+                _ => return Err(reason),
+            }
+        }
+    }
+}

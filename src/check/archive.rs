@@ -1,0 +1,414 @@
+//! The probes of one archive: its table, its log files, and the trail that fills it.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use futures::FutureExt;
+use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
+
+use super::finding::{Finding, Probe, Subject};
+use super::run::{Done, Job};
+use super::{Checker, Request, policy};
+use crate::backend::Spent;
+use crate::backend::athena::{ArchiveProbe, LogFiles, TableProbe};
+use crate::backend::trails::WhichTrails;
+use crate::plan::facts::ArchiveFacts;
+use crate::plan::log_days::{AccountDays, DayRun, day_of};
+use crate::plan::trail::{self, TrailFacts};
+use crate::plan::{Inventory, Reason, ReasonCode, Unverified};
+use crate::query::{AccountId, EventTime};
+
+/// An archive whose newest event is this old (and the archive's delay) has stopped growing.
+const STALE: SignedDuration = SignedDuration::from_hours(24);
+/// Accounts × days that one query asks for.
+const MOST_ASKED: usize = 100_000;
+
+/// One archive, for one check.
+#[derive(Clone)]
+struct Asked {
+    checker: Arc<Checker>,
+    probe: Arc<ArchiveProbe>,
+    /// The accounts that it is asked about.
+    accounts: Arc<BTreeSet<AccountId>>,
+    /// Whether these are all that it declares.
+    all: bool,
+    days: u32,
+    spent: Arc<Spent>,
+}
+
+/// One for each archive that declares to hold an account asked for.
+pub(super) fn jobs(
+    checker: &Arc<Checker>,
+    inventory: &Inventory,
+    request: &Request,
+    spent: &Arc<Spent>,
+) -> Vec<Job> {
+    let everyone: BTreeSet<AccountId> = (inventory.accounts.iter())
+        .map(|account| account.id)
+        .collect();
+    let probes = checker.athena.probes().into_iter().filter_map(|probe| {
+        let mut accounts = probe
+            .declared_accounts()
+            .unwrap_or_else(|| everyone.clone());
+        let all = request.account_ids.is_empty();
+        if !all {
+            accounts.retain(|account| request.account_ids.contains(account));
+        }
+        let asked = Asked {
+            checker: Arc::clone(checker),
+            probe: Arc::new(probe),
+            accounts: Arc::new(accounts),
+            all,
+            days: request.days,
+            spent: Arc::clone(spent),
+        };
+        (!asked.accounts.is_empty()).then(|| Job {
+            subject: asked.subject(),
+            probe: Probe::Table,
+            work: asked.table().boxed(),
+        })
+    });
+    probes.collect()
+}
+
+impl Asked {
+    fn subject(&self) -> Subject {
+        Subject::Archive {
+            name: self.probe.name(),
+            account: self.probe.account(),
+        }
+    }
+
+    fn failed(&self, probe: Probe, reason: Reason, action: &str) -> Done {
+        let policies = policy::missing(&reason, action, Some(self.probe.access()));
+        Done {
+            findings: vec![Finding::failed(self.subject(), probe, reason, policies)],
+            then: Vec::new(),
+        }
+    }
+
+    /// The table; then what is in it, and what fills it.
+    async fn table(self) -> Done {
+        let described = match self.probe.table().await {
+            Ok(described) => described,
+            Err(reason) => return self.failed(Probe::Table, reason, "athena:GetTableMetadata"),
+        };
+        let detail = format!(
+            "{} is described, with {} columns{}",
+            self.probe.table_name(),
+            described.table.columns.len(),
+            match &described.bucket {
+                Some(bucket) => format!(", over bucket {bucket}"),
+                None => String::new(),
+            }
+        );
+        let finding = Finding::fine(self.subject(), Probe::Table, detail);
+        let described = Arc::new(described);
+        let job = |probe, work| Job {
+            subject: self.subject(),
+            probe,
+            work,
+        };
+        let (files, trail) = (self.clone(), self.clone());
+        let (table, declared) = (Arc::clone(&described), described);
+        Done {
+            findings: vec![finding],
+            then: vec![
+                job(
+                    Probe::Trail,
+                    async move { trail.trail(&declared).await }.boxed(),
+                ),
+                job(
+                    Probe::LogFiles,
+                    async move { files.log_files(&table).await }.boxed(),
+                ),
+            ],
+        }
+    }
+
+    /// One query: whether it answers, how new the newest event is, which days have log files.
+    async fn log_files(self, described: &TableProbe) -> Done {
+        let now = self.checker.clock.now();
+        let window = Window::of(now, self.checker.archive_delay, self.probe.first_day());
+        let most = (MOST_ASKED / self.accounts.len()).max(1);
+        let days = usize::try_from(self.days).unwrap_or(most).min(most);
+        let Some(looked_at) = window.all.newest(days) else {
+            let reason = Reason::new(ReasonCode::Internal, "there is no day to look at");
+            return self.failed(Probe::Query, reason, "");
+        };
+        let mut asked = vec![AccountDays {
+            days: looked_at,
+            accounts: (*self.accounts).clone(),
+        }];
+        let first = window.all.first;
+        if first < looked_at.first {
+            asked.push(AccountDays {
+                days: DayRun { first, last: first },
+                accounts: (*self.accounts).clone(),
+            });
+        }
+        let files = self.probe.log_files(&described.table, &asked, &self.spent);
+        let files = match files.await {
+            Ok(files) => files,
+            Err(reason) => return self.failed(Probe::Query, reason, "athena:StartQueryExecution"),
+        };
+        Done {
+            findings: vec![
+                self.newest(&files, now, looked_at),
+                self.days(&files, &window, looked_at),
+            ],
+            then: Vec::new(),
+        }
+    }
+
+    fn newest(&self, files: &LogFiles, now: Timestamp, looked_at: DayRun) -> Finding {
+        let (subject, probe) = (self.subject(), Probe::Query);
+        let Some(newest) = files.newest else {
+            return Finding::needs_fix(
+                subject,
+                probe,
+                format!(
+                    "a query answers, with no event at all from {} to {}",
+                    looked_at.first, looked_at.last
+                ),
+                "check that the trail delivers to the table's location, and that new partitions \
+                 become known to the table",
+            );
+        };
+        let age = now.duration_since(newest.timestamp());
+        let detail = format!(
+            "a query answers; the newest event is of {newest}, {} hours ago",
+            age.as_hours().max(0)
+        );
+        let finding = if age > STALE + self.checker.archive_delay {
+            Finding::needs_fix(
+                subject,
+                probe,
+                detail,
+                "the archive has stopped growing: check that its trail is logging and delivers, and \
+                 that new partitions become known to the table",
+            )
+        } else {
+            Finding::fine(subject, probe, detail)
+        };
+        Finding {
+            newest_event: Some(newest),
+            ..finding
+        }
+    }
+
+    fn days(&self, files: &LogFiles, window: &Window, looked_at: DayRun) -> Finding {
+        let (subject, probe) = (self.subject(), Probe::LogFiles);
+        let mut detail = String::new();
+        let mut fix = String::new();
+        let over = DayRun {
+            first: looked_at.first,
+            last: looked_at.last.min(window.last_over),
+        };
+        let missing = if over.first <= over.last {
+            files.days.missing(&self.accounts, over)
+        } else {
+            Vec::new()
+        };
+        let missing = told(missing, &self.probe.name());
+        if missing.is_empty() {
+            let _ = write!(
+                detail,
+                "log files of each of {} accounts and every day from {} to {}",
+                self.accounts.len(),
+                over.first,
+                over.last
+            );
+        } else {
+            let accounts: BTreeSet<&AccountId> =
+                missing.iter().flat_map(|it| &it.accounts).collect();
+            let _ = write!(
+                detail,
+                "no log file of {} days of {} accounts between {} and {}: either nothing happened \
+                 or the trail did not deliver",
+                days_of(&missing),
+                accounts.len(),
+                over.first,
+                over.last
+            );
+            fix.push_str(
+                "look into the trail's delivery on these days; where accounts were just quiet or did \
+                 not exist yet, searches that name them stay unverified there, unless the archive \
+                 has verify_days: false",
+            );
+        }
+        let first = window.all.first;
+        if first < looked_at.first {
+            if self.all && !files.days.has_day(first) {
+                let _ = write!(
+                    detail,
+                    "; there is no log file at all of {first}, its declared first day"
+                );
+                fix = format!(
+                    "{fix}{}set holds.first_day to the first day with log files",
+                    if fix.is_empty() { "" } else { "; " }
+                );
+            }
+            let _ = write!(
+                detail,
+                "; of the days between {first} and {} nothing is known: ask for more days",
+                looked_at.first
+            );
+        }
+        let finding = if fix.is_empty() {
+            Finding::fine(subject, probe, detail)
+        } else {
+            Finding::needs_fix(subject, probe, detail, fix)
+        };
+        Finding {
+            missing_days: missing,
+            ..finding
+        }
+    }
+
+    /// Whether the trail records and delivers, and what is declared.
+    async fn trail(self, described: &TableProbe) -> Done {
+        let which = match (self.probe.trail(), described.bucket.as_deref()) {
+            (Some(arn), _) => WhichTrails::Named(arn),
+            (None, Some(bucket)) => WhichTrails::WritingTo(bucket),
+            (None, None) => {
+                let finding = Finding::needs_fix(
+                    self.subject(),
+                    Probe::Trail,
+                    "the table does not say in which bucket its files lie",
+                    "name the trail's ARN as `trail` of the archive",
+                );
+                return Done {
+                    findings: vec![finding],
+                    then: Vec::new(),
+                };
+            }
+        };
+        let (access, region) = (self.probe.access(), self.probe.region());
+        let trails = match self.checker.trails.read(which, access, region).await {
+            Ok(trails) => trails,
+            Err(reason) => return self.failed(Probe::Trail, reason, "cloudtrail:DescribeTrails"),
+        };
+        let mut findings = Vec::new();
+        if trails.is_empty() {
+            let what = match which {
+                WhichTrails::Named(arn) => format!("there is no trail {}", arn.as_str()),
+                WhichTrails::WritingTo(bucket) => format!(
+                    "account {} sees no trail in {region} that writes to bucket {bucket}",
+                    self.probe.account()
+                ),
+            };
+            findings.push(Finding::needs_fix(
+                self.subject(),
+                Probe::Trail,
+                what,
+                "name the trail's ARN as `trail` of the archive: without it nobody can tell whether \
+                 what the archive declares is true",
+            ));
+        } else {
+            findings.extend(trails.iter().map(|trail| self.status(trail)));
+            findings.extend(self.declaration(described, &trails));
+        }
+        Done {
+            findings,
+            then: Vec::new(),
+        }
+    }
+
+    fn status(&self, trail: &TrailFacts) -> Finding {
+        let (subject, probe) = (self.subject(), Probe::Trail);
+        let delivered = match trail.latest_delivery {
+            Some(time) => format!("it last delivered at {time}"),
+            None => "it has delivered nothing yet".to_owned(),
+        };
+        if !trail.is_logging {
+            return Finding::needs_fix(
+                subject,
+                probe,
+                format!("trail {} is not logging; {delivered}", trail.arn),
+                "start it (cloudtrail:StartLogging): since it was stopped the archive has not grown",
+            );
+        }
+        if let Some(error) = &trail.delivery_error {
+            return Finding::needs_fix(
+                subject,
+                probe,
+                format!("trail {} cannot deliver: {error}; {delivered}", trail.arn),
+                "check the bucket's policy and the key's, and that the bucket exists",
+            );
+        }
+        Finding::fine(
+            subject,
+            probe,
+            format!("trail {} is logging; {delivered}", trail.arn),
+        )
+    }
+
+    fn declaration(&self, described: &TableProbe, trails: &[TrailFacts]) -> Vec<Finding> {
+        let declared: ArchiveFacts = self.probe.declared(described);
+        let found = trail::disagreements(&declared.holds, &self.accounts, trails);
+        let finding = |detail: String, fix: String| {
+            Finding::needs_fix(self.subject(), Probe::Declaration, detail, fix)
+        };
+        if !found.is_empty() {
+            return found
+                .into_iter()
+                .map(|it| finding(it.what, it.fix))
+                .collect();
+        }
+        let mut detail = "declares no more than its trail records".to_owned();
+        for limit in trail::limits(trails) {
+            let _ = write!(detail, "; {limit}");
+        }
+        vec![Finding::fine(self.subject(), Probe::Declaration, detail)]
+    }
+}
+
+/// The days that an archive claims.
+struct Window {
+    /// From its first day to today.
+    all: DayRun,
+    /// The last day that is over, and delivered.
+    last_over: Date,
+}
+
+impl Window {
+    fn of(now: Timestamp, archive_delay: SignedDuration, first_day: Date) -> Self {
+        let today = day_of(EventTime::floor(now));
+        let delivered = day_of(EventTime::floor(now - archive_delay));
+        Self {
+            all: DayRun {
+                first: first_day.min(today),
+                last: today,
+            },
+            last_over: delivered.yesterday().unwrap_or(delivered),
+        }
+    }
+}
+
+fn told(missing: Vec<AccountDays>, archive: &str) -> Vec<Unverified> {
+    let reason = Reason::new(
+        ReasonCode::NoLogFiles,
+        format!("no log file in archive {archive}"),
+    );
+    missing
+        .into_iter()
+        .filter_map(|it| {
+            Some(Unverified {
+                accounts: it.accounts.into_iter().collect(),
+                range: it.days.seconds()?,
+                reason: reason.clone(),
+            })
+        })
+        .collect()
+}
+
+fn days_of(missing: &[Unverified]) -> usize {
+    let days: usize = missing
+        .iter()
+        .map(|it| DayRun::of(it.range).days() * it.accounts.len())
+        .sum();
+    days
+}

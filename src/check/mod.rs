@@ -1,0 +1,122 @@
+//! Whether the federation is as its configuration says: a live probe of each account and archive.
+//!
+//! [`Checker::check`] makes a stream of [`Finding`]s, each as soon as it is known, and a [`Summary`].
+//! It owns all that it starts: dropping it stops it. What it finds is compared in pure code
+//! ([`crate::plan::trail`], [`crate::plan::log_days`]); what is denied comes with the IAM statement
+//! that is missing ([`policy`]).
+
+mod account;
+mod archive;
+pub mod finding;
+pub mod policy;
+mod run;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::stream::{self, BoxStream, StreamExt};
+use jiff::SignedDuration;
+use tokio_util::sync::CancellationToken;
+
+use crate::backend::athena::Athena;
+use crate::backend::event_history::EventHistory;
+use crate::backend::trails::Trails;
+use crate::clock::Clock;
+use crate::federation::Federation;
+use crate::plan::Inventory;
+use crate::query::AccountId;
+use run::Check;
+
+pub use finding::{CheckItem, Finding, Probe, State, Subject, Summary};
+
+/// What is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// These accounts, and the archives that hold any of them; empty is all.
+    pub account_ids: BTreeSet<AccountId>,
+    /// How many days back archives are asked for log files, today included: at least 1.
+    pub days: u32,
+}
+
+/// What probes accounts and archives. One serves the whole process.
+pub struct Checker {
+    pub(crate) federation: Arc<Federation>,
+    pub(crate) event_history: Arc<EventHistory>,
+    pub(crate) athena: Arc<Athena>,
+    pub(crate) trails: Trails,
+    pub(crate) clock: Clock,
+    /// How long after an event its archive surely holds it.
+    pub(crate) archive_delay: SignedDuration,
+    /// One probe of an account that takes longer has no answer.
+    pub(crate) patience: Duration,
+    /// Cancelled when the service shuts down.
+    pub(crate) drain: CancellationToken,
+}
+
+/// What a checker is made of.
+pub struct CheckerParts {
+    /// Accounts and sessions.
+    pub federation: Arc<Federation>,
+    /// Reads event history.
+    pub event_history: Arc<EventHistory>,
+    /// Reads archives.
+    pub athena: Arc<Athena>,
+    /// The service's clock.
+    pub clock: Clock,
+    /// How long after an event its archive surely holds it.
+    pub archive_delay: SignedDuration,
+    /// How long one account or Region may take to answer.
+    pub patience: Duration,
+    /// Cancelled when the service shuts down.
+    pub drain: CancellationToken,
+}
+
+/// Accounts that are not in this federation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownAccounts(pub Vec<AccountId>);
+
+/// The stream of one check.
+pub type CheckStream = BoxStream<'static, CheckItem>;
+
+impl Checker {
+    /// Of these parts.
+    #[must_use]
+    pub fn new(parts: CheckerParts) -> Self {
+        Self {
+            trails: Trails::new(Arc::clone(&parts.federation)),
+            federation: parts.federation,
+            event_history: parts.event_history,
+            athena: parts.athena,
+            clock: parts.clock,
+            archive_delay: parts.archive_delay,
+            patience: parts.patience,
+            drain: parts.drain,
+        }
+    }
+
+    /// Begins a check of the accounts in `inventory`, for `caller`. Nothing is asked of AWS before the stream is polled.
+    ///
+    /// The last item is the summary, two seconds before `deadline` at the latest; what was not
+    /// probed by then is a finding that says so.
+    pub fn check(
+        self: &Arc<Self>,
+        inventory: &Inventory,
+        request: &Request,
+        caller: &Arc<str>,
+        deadline: Option<Instant>,
+    ) -> Result<CheckStream, UnknownAccounts> {
+        let accounts = inventory.accounts.iter();
+        let known: BTreeSet<AccountId> = accounts.map(|account| account.id).collect();
+        let unknown: Vec<AccountId> = (request.account_ids.difference(&known)).copied().collect();
+        if !unknown.is_empty() {
+            return Err(UnknownAccounts(unknown));
+        }
+        let check = Check::new(Arc::clone(self), inventory, request, caller, deadline);
+        let next = |mut check: Check| async move {
+            let item = check.next().await?;
+            Some((item, check))
+        };
+        Ok(stream::unfold(check, next).boxed())
+    }
+}

@@ -1,0 +1,315 @@
+//! What a trail says of itself, and whether what an archive declares agrees with it.
+
+use std::collections::BTreeSet;
+
+use super::facts::Declared;
+use crate::query::{AccountId, EventCategory, EventTime, Region};
+
+/// A trail, as `DescribeTrails`, `GetTrailStatus` and `GetEventSelectors` show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrailFacts {
+    /// Its ARN.
+    pub arn: String,
+    /// The account that owns it.
+    pub account: Option<AccountId>,
+    /// Its home Region.
+    pub home_region: Option<Region>,
+    /// Whether it records every Region.
+    pub is_multi_region: bool,
+    /// Whether it records every account of the organization.
+    pub is_organization_trail: bool,
+    /// Whether it records at the moment.
+    pub is_logging: bool,
+    /// When it last delivered a log file.
+    pub latest_delivery: Option<EventTime>,
+    /// What went wrong with the latest delivery, in AWS's words.
+    pub delivery_error: Option<String>,
+    /// What it records: whatever any of these does.
+    pub records: Vec<Selected>,
+}
+
+/// What one event selector lets a trail record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selected {
+    /// Events of this category…
+    pub category: EventCategory,
+    /// …with this `readOnly`; `None` is both…
+    pub read_only: Option<bool>,
+    /// …but for these AWS services…
+    pub excluded_event_sources: BTreeSet<String>,
+    /// …and under these further conditions, in words. No declaration can say them.
+    pub conditions: Vec<String>,
+}
+
+/// Something that an archive declares and its trails do not record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disagreement {
+    /// What.
+    pub what: String,
+    /// What to change in the archive's declaration, or in the trail.
+    pub fix: String,
+}
+
+/// Where more is declared than `trails` record; `accounts` are those that the declaration speaks of.
+#[must_use]
+pub fn disagreements(
+    declared: &Declared,
+    accounts: &BTreeSet<AccountId>,
+    trails: &[TrailFacts],
+) -> Vec<Disagreement> {
+    let mut found = Vec::new();
+    found.extend(places(declared, accounts, trails));
+    let selected: Vec<&Selected> = trails.iter().flat_map(|trail| &trail.records).collect();
+    for category in &declared.categories {
+        let of_category: Vec<&Selected> = (selected.iter().copied())
+            .filter(|selected| selected.category == *category)
+            .collect();
+        found.extend(kinds(declared, *category, &of_category));
+    }
+    found
+}
+
+/// What of the recorded data events a declaration cannot say, in words: which resources they are of.
+#[must_use]
+pub fn limits(trails: &[TrailFacts]) -> Vec<String> {
+    let mut limits = BTreeSet::new();
+    for selected in trails.iter().flat_map(|trail| &trail.records) {
+        if selected.category != EventCategory::Management && !selected.conditions.is_empty() {
+            let category = selected.category.as_str();
+            limits.insert(format!(
+                "{category} events only where {}",
+                selected.conditions.join(" and ")
+            ));
+        }
+    }
+    limits.into_iter().collect()
+}
+
+/// Accounts and Regions.
+fn places(
+    declared: &Declared,
+    accounts: &BTreeSet<AccountId>,
+    trails: &[TrailFacts],
+) -> Vec<Disagreement> {
+    let mut found = Vec::new();
+    let own: BTreeSet<AccountId> = trails.iter().filter_map(|trail| trail.account).collect();
+    let beyond: Vec<String> = accounts.difference(&own).map(ToString::to_string).collect();
+    if !beyond.is_empty() && !trails.iter().any(|trail| trail.is_organization_trail) {
+        let some = few(&beyond);
+        found.push(Disagreement {
+            what: format!(
+                "holds.accounts declares {} accounts that no trail found here records ({some}): it \
+                 is no organization trail",
+                beyond.len()
+            ),
+            fix:
+                "list under holds.accounts the accounts whose trails write to this bucket, or make \
+                  the trail an organization trail"
+                    .to_owned(),
+        });
+    }
+    if !trails.iter().any(|trail| trail.is_multi_region) {
+        let homes: BTreeSet<&Region> =
+            (trails.iter().filter_map(|it| it.home_region.as_ref())).collect();
+        let homes: Vec<String> = homes.iter().map(ToString::to_string).collect();
+        let beyond = match &declared.regions {
+            None => true,
+            Some(regions) => regions.iter().any(|it| !homes.contains(&it.to_string())),
+        };
+        if beyond {
+            found.push(Disagreement {
+                what: format!(
+                    "holds.regions declares more Regions than are recorded: {} alone",
+                    homes.join(", ")
+                ),
+                fix: format!(
+                    "set holds.regions to [{}], or make the trail a multi-Region trail",
+                    homes.join(", ")
+                ),
+            });
+        }
+    }
+    found
+}
+
+/// Reads and writes of one category, and the services that are left out of them.
+fn kinds(
+    declared: &Declared,
+    category: EventCategory,
+    selected: &[&Selected],
+) -> Vec<Disagreement> {
+    let name = category.as_str();
+    if selected.is_empty() {
+        return vec![Disagreement {
+            what: format!("holds.categories declares {name} events, which are not recorded"),
+            fix: format!(
+                "take the {name} events out of holds.categories, or let the trail record them"
+            ),
+        }];
+    }
+    let mut found = Vec::new();
+    for (asked, read_only, key) in [
+        (declared.reads, true, "reads"),
+        (declared.writes, false, "writes"),
+    ] {
+        if !asked {
+            continue;
+        }
+        let kind = if read_only { "read-only" } else { "write" };
+        let recorded: Vec<&&Selected> = (selected.iter())
+            .filter(|it| it.read_only.is_none_or(|only| only == read_only))
+            .collect();
+        let Some(first) = recorded.first() else {
+            found.push(Disagreement {
+                what: format!("holds.{key} is true, yet no {kind} {name} events are recorded"),
+                fix: format!("set holds.{key} to false, or let the trail record them"),
+            });
+            continue;
+        };
+        // Data events are always of some resources only: that is told beside.
+        let whole: Vec<&&&Selected> = (recorded.iter())
+            .filter(|it| category != EventCategory::Management || it.conditions.is_empty())
+            .collect();
+        if whole.is_empty() {
+            found.push(Disagreement {
+                what: format!(
+                    "{kind} {name} events are recorded only where {}",
+                    first.conditions.join(" and ")
+                ),
+                fix:
+                    "no declaration can say that, so answers would call complete what is not: let \
+                      the trail record them all"
+                        .to_owned(),
+            });
+            continue;
+        }
+        let excluded = whole.iter().map(|it| &it.excluded_event_sources);
+        let excluded = excluded.cloned().reduce(|a, b| &a & &b).unwrap_or_default();
+        let undeclared: Vec<String> = excluded
+            .difference(&declared.excluded_event_sources)
+            .cloned()
+            .collect();
+        if !undeclared.is_empty() {
+            let services = undeclared.join(", ");
+            found.push(Disagreement {
+                what: format!("{kind} {name} events of {services} are not recorded"),
+                fix: format!("add {services} to holds.excluded_event_sources"),
+            });
+        }
+    }
+    found
+}
+
+fn few(names: &[String]) -> String {
+    match names {
+        [a, b, c, _, ..] => format!("{a}, {b}, {c}, …"),
+        few => few.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn archive(change: impl FnOnce(&mut Declared)) -> Declared {
+        let mut archive = Declared {
+            accounts: None,
+            regions: None,
+            first_time: EventTime::from_second(0).unwrap(),
+            reads: true,
+            writes: true,
+            excluded_event_sources: BTreeSet::new(),
+            categories: BTreeSet::from([EventCategory::Management]),
+        };
+        change(&mut archive);
+        archive
+    }
+
+    fn selected(read_only: Option<bool>, excluded: &[&str], conditions: &[&str]) -> Selected {
+        Selected {
+            category: EventCategory::Management,
+            read_only,
+            excluded_event_sources: excluded.iter().map(|it| (*it).to_owned()).collect(),
+            conditions: conditions.iter().map(|it| (*it).to_owned()).collect(),
+        }
+    }
+
+    fn trail(records: Vec<Selected>) -> TrailFacts {
+        TrailFacts {
+            arn: "arn:aws:cloudtrail:eu-west-1:111122223333:trail/all".into(),
+            account: Some("111122223333".parse().unwrap()),
+            home_region: Some("eu-west-1".parse().unwrap()),
+            is_multi_region: true,
+            is_organization_trail: true,
+            is_logging: true,
+            latest_delivery: None,
+            delivery_error: None,
+            records,
+        }
+    }
+
+    fn told(archive: &Declared, trail: TrailFacts) -> Vec<String> {
+        let accounts = ["111122223333", "444455556666"].map(|id| id.parse().unwrap());
+        let found = disagreements(archive, &accounts.into(), &[trail]);
+        found.into_iter().map(|it| it.what).collect()
+    }
+
+    #[test]
+    fn a_trail_that_records_all_that_is_declared_agrees() {
+        let all = || trail(vec![selected(None, &[], &[])]);
+        assert!(told(&archive(|_| {}), all()).is_empty());
+        let both = trail(vec![
+            selected(Some(true), &["kms.amazonaws.com"], &[]),
+            selected(Some(true), &["rdsdata.amazonaws.com"], &[]),
+            selected(Some(false), &[], &[]),
+        ]);
+        assert!(
+            told(&archive(|_| {}), both).is_empty(),
+            "what one leaves out another records"
+        );
+        let kms = trail(vec![selected(None, &["kms.amazonaws.com"], &[])]);
+        let declared = archive(|it| {
+            it.excluded_event_sources.insert("kms.amazonaws.com".into());
+        });
+        assert!(told(&declared, kms).is_empty());
+    }
+
+    #[test]
+    fn each_thing_that_is_not_recorded_is_told() {
+        let writes = trail(vec![selected(Some(false), &[], &[])]);
+        insta::assert_snapshot!(
+            told(&archive(|_| {}), writes).join("\n"),
+            @"holds.reads is true, yet no read-only Management events are recorded"
+        );
+        let kms = trail(vec![selected(None, &["kms.amazonaws.com"], &[])]);
+        let no_reads = archive(|it| it.reads = false);
+        insta::assert_snapshot!(
+            told(&no_reads, kms).join("\n"),
+            @"write Management events of kms.amazonaws.com are not recorded"
+        );
+        let some = trail(vec![selected(None, &[], &["eventName is CreateUser"])]);
+        insta::assert_snapshot!(
+            told(&no_reads, some).join("\n"),
+            @"write Management events are recorded only where eventName is CreateUser"
+        );
+        let data = archive(|it| it.categories = BTreeSet::from([EventCategory::Data]));
+        insta::assert_snapshot!(
+            told(&data, trail(vec![selected(None, &[], &[])])).join("\n"),
+            @"holds.categories declares Data events, which are not recorded"
+        );
+    }
+
+    #[test]
+    fn a_trail_of_one_account_and_region_is_not_the_organizations() {
+        let mut own = trail(vec![selected(None, &[], &[])]);
+        own.is_organization_trail = false;
+        own.is_multi_region = false;
+        insta::assert_snapshot!(told(&archive(|_| {}), own.clone()).join("\n"), @"
+        holds.accounts declares 1 accounts that no trail found here records (444455556666): it is no organization trail
+        holds.regions declares more Regions than are recorded: eu-west-1 alone
+        ");
+        let one = archive(|it| it.regions = Some(BTreeSet::from(["eu-west-1".parse().unwrap()])));
+        let accounts = BTreeSet::from(["111122223333".parse().unwrap()]);
+        assert!(disagreements(&one, &accounts, &[own]).is_empty());
+    }
+}
