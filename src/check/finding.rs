@@ -57,6 +57,13 @@ pub enum Subject {
         /// The account where its Athena runs.
         account: AccountId,
     },
+    /// A log group.
+    LogGroup {
+        /// Its name in the configuration.
+        name: Arc<str>,
+        /// The account that it is in.
+        account: AccountId,
+    },
 }
 
 /// What a subject is probed for.
@@ -144,6 +151,18 @@ impl Finding {
             reason: Some(reason.clone()),
             policies,
             ..Self::fine(subject, probe, reason.message)
+        }
+    }
+
+    /// A log group, which this version cannot probe.
+    pub(super) fn log_group(name: Arc<str>, account: AccountId) -> Self {
+        Self {
+            state: State::NotChecked,
+            ..Self::fine(
+                Subject::LogGroup { name, account },
+                Probe::Query,
+                "this version does not probe log groups: whether this one answers, a search tells",
+            )
         }
     }
 

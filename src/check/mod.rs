@@ -45,6 +45,7 @@ pub struct Checker {
     pub(crate) event_history: Arc<EventHistory>,
     pub(crate) athena: Arc<Athena>,
     pub(crate) trails: Trails,
+    pub(crate) log_groups: Vec<(Arc<str>, AccountId)>,
     pub(crate) clock: Clock,
     /// How long after an event its archive surely holds it.
     pub(crate) archive_delay: SignedDuration,
@@ -62,6 +63,8 @@ pub struct CheckerParts {
     pub event_history: Arc<EventHistory>,
     /// Reads archives.
     pub athena: Arc<Athena>,
+    /// The log groups, by name, and the account that each is in.
+    pub log_groups: Vec<(Arc<str>, AccountId)>,
     /// The service's clock.
     pub clock: Clock,
     /// How long after an event its archive surely holds it.
@@ -88,6 +91,7 @@ impl Checker {
             federation: parts.federation,
             event_history: parts.event_history,
             athena: parts.athena,
+            log_groups: parts.log_groups,
             clock: parts.clock,
             archive_delay: parts.archive_delay,
             patience: parts.patience,

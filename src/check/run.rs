@@ -59,6 +59,9 @@ impl Check {
         let mut waiting: VecDeque<Job> = VecDeque::new();
         waiting.extend(archive::jobs(&checker, inventory, request, &spent));
         waiting.extend(account::jobs(&checker, inventory, request, caller));
+        let log_groups = checker.log_groups.iter().cloned();
+        let ready = log_groups.map(|(name, account)| Finding::log_group(name, account));
+        let ready = ready.collect();
         let now = Instant::now();
         let stop_at = deadline.map(|deadline| {
             let deadline = Instant::from_std(deadline);
@@ -71,7 +74,7 @@ impl Check {
             running: FuturesUnordered::new(),
             about: BTreeMap::new(),
             begun: 0,
-            ready: VecDeque::new(),
+            ready,
             summary: Some(Summary::default()),
             spent,
             stop_at,

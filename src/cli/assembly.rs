@@ -74,6 +74,9 @@ impl Assembly {
             federation: Arc::clone(&federation),
             event_history: Arc::clone(&event_history),
             athena: Arc::clone(&athena),
+            log_groups: (config.log_groups.iter())
+                .map(|entry| (entry.value.name.as_str().into(), entry.value.account))
+                .collect(),
             clock,
             archive_delay: routing.archive_delay,
             patience: stall_timeout,

@@ -69,15 +69,24 @@ fn finding(found: Finding) -> Vec<pb::CheckFinding> {
         newest_event,
         missing_days,
     } = found;
-    let (account_id, account_name, regions, archive) = match subject {
-        Subject::Account { id, name, regions } => (id, name, regions, None),
-        Subject::Archive { name, account } => (account, None, Vec::new(), Some(name)),
+    let backend = match (&subject, probe) {
+        (Subject::Account { .. }, Probe::EventHistory) => {
+            convert::backend(BackendKind::EventHistory)
+        }
+        (Subject::Account { .. }, _) => pb::Backend::Unspecified,
+        (Subject::Archive { .. }, _) => convert::backend(BackendKind::Athena),
+        (Subject::LogGroup { .. }, _) => convert::backend(BackendKind::Logs),
     };
-    let backend = match probe {
-        Probe::Credentials => pb::Backend::Unspecified,
-        Probe::EventHistory => convert::backend(BackendKind::EventHistory),
-        Probe::Table | Probe::Query | Probe::LogFiles | Probe::Trail | Probe::Declaration => {
-            convert::backend(BackendKind::Athena)
+    let (mut archive, mut log_group) = (None, None);
+    let (account_id, account_name, regions) = match subject {
+        Subject::Account { id, name, regions } => (id, name, regions),
+        Subject::Archive { name, account } => {
+            archive = Some(name);
+            (account, None, Vec::new())
+        }
+        Subject::LogGroup { name, account } => {
+            log_group = Some(name);
+            (account, None, Vec::new())
         }
     };
     let mut missing: Vec<pb::UnverifiedDays> =
@@ -96,6 +105,7 @@ fn finding(found: Finding) -> Vec<pb::CheckFinding> {
         policies: policies.into_iter().map(policy).collect(),
         newest_event_time: newest_event.map(convert::event_time),
         missing_days: Vec::new(),
+        log_group: log_group.as_deref().map(str::to_owned),
     };
     let mut messages = Vec::new();
     loop {

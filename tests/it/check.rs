@@ -485,3 +485,25 @@ async fn bad_requests_are_refused_before_anything_is_asked() {
         .sum(|call| call.operation != "GetCallerIdentity");
     assert_eq!(asked.received, 0);
 }
+
+#[tokio::test]
+async fn a_log_group_is_said_not_to_be_probed() {
+    let world = World::configured(sandbox(&[]), |config| {
+        config["log_groups"] = json!([{
+            "name": "trail-logs",
+            "account": ACCOUNTS[0],
+            "region": REGION,
+            "credentials": "hub",
+            "log_group": "cloudtrail",
+            "holds": {"accounts": "all", "retention_days": 30},
+        }]);
+    })
+    .await;
+    let report = world.check().await;
+    let [finding] = report.to_fix()[..] else {
+        panic!("{:#?}", report.to_fix());
+    };
+    assert_eq!(finding.state(), CheckState::NotChecked);
+    assert_eq!(finding.log_group.as_deref(), Some("trail-logs"));
+    assert_eq!(report.summary.not_checked, 1);
+}

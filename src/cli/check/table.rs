@@ -23,10 +23,11 @@ pub fn finding_in_words(finding: &CheckFinding) -> String {
         .trim_start_matches("CHECK_PROBE_")
         .to_ascii_lowercase()
         .replace('_', " ");
-    let place = match (&finding.archive, &finding.account_name) {
-        (Some(archive), _) => format!("archive {archive}"),
-        (None, Some(name)) => format!("{} {name}", finding.account_id),
-        (None, None) => finding.account_id.clone(),
+    let place = match (&finding.archive, &finding.log_group, &finding.account_name) {
+        (Some(archive), ..) => format!("archive {archive}"),
+        (_, Some(log_group), _) => format!("log group {log_group}"),
+        (.., Some(name)) => format!("{} {name}", finding.account_id),
+        _ => finding.account_id.clone(),
     };
     let place = printable(&place);
     let mut text = format!("{state:<4} {place:<32} {probe:<14} ");
