@@ -132,7 +132,6 @@ def a_saved_answer_is_what_its_sums_say():
 def bad_usage_is_told_from_failure():
     for arguments in (
         ["--endpoint", ENDPOINT],
-        ["--user", "a", "--root", "--endpoint", ENDPOINT],
         ["--user", "a", "--since", "bogus", "--endpoint", ENDPOINT],
         ["--user", "a", "--no-such-flag"],
         [*QUESTION, "--account", "12345"],
