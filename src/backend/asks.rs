@@ -44,7 +44,7 @@ impl Asks {
             categories: _,
         } = &query.filter;
         let by = |is: fn(&LookupAttribute) -> bool| match lookups {
-            Lookups::Whole => false,
+            Lookups::Whole | Lookups::RoleSessions(_) => false,
             Lookups::Each(attributes) => attributes.iter().all(is),
         };
         let by_identity = by(|it| {

@@ -20,8 +20,9 @@ use futures::future::BoxFuture;
 pub use asks::{Asks, Words};
 
 use crate::plan::facts::ArchiveFacts;
-use crate::plan::{Reason, Scan, Unverified};
+use crate::plan::{Reason, RoleReading, Scan, Unverified};
 use crate::query::{AccountId, Event, EventQuery, EventTime, TimeRange};
+use event_history::RoleSessionsFound;
 
 /// A place where events are read.
 pub trait Backend: Send + Sync {
@@ -107,6 +108,8 @@ pub struct SearchContext {
     pub deadline: Option<std::time::Instant>,
     /// What its queries may scan.
     pub scan_budget: ScanBudget,
+    /// The sessions of roles that its scans of event history have found.
+    pub role_sessions: RoleSessionsFound,
 }
 
 /// The bytes that a search's Athena and Logs Insights queries may scan (`max_scan_bytes`), and those that they have.
@@ -161,6 +164,8 @@ pub struct Page {
     pub bound: Option<EventTime>,
     /// No further pages: all of the scan's interval was read.
     pub end: bool,
+    /// How the scan reads roles, as far as that is decided: the last that is told holds.
+    pub role_reading: Option<RoleReading>,
     /// What this page cost.
     pub cost: PageCost,
 }
@@ -180,6 +185,18 @@ pub struct PageCost {
     pub bytes_scanned_total: u64,
     /// How much memory the events take, about, in bytes.
     pub memory_bytes: u64,
+}
+
+impl PageCost {
+    /// Adds what something else cost, for the same scan.
+    pub fn add(&mut self, other: &Self) {
+        self.requests += other.requests;
+        self.throttles += other.throttles;
+        self.events_read += other.events_read;
+        self.unreadable_records += other.unreadable_records;
+        self.bytes_scanned_total = self.bytes_scanned_total.max(other.bytes_scanned_total);
+        self.memory_bytes += other.memory_bytes;
+    }
 }
 
 /// Why a scan ended before its end. What was read before it stays in the answer.

@@ -72,6 +72,13 @@ impl ScanOutcome {
 }
 
 impl Coverage {
+    /// Whether some of the answer is complete only for the sessions of roles that were found.
+    #[must_use]
+    pub fn is_inferred(&self) -> bool {
+        let mut readings = (self.outcomes.iter()).filter_map(|it| it.role_reading.as_ref());
+        readings.any(|reading| reading.inferred)
+    }
+
     /// Complete only if every outcome is complete or not applicable: with any day unverified it is
     /// not. Where nothing else remains than accepted gaps, it says so.
     #[must_use]
@@ -167,6 +174,7 @@ mod tests {
             asked,
             covered,
             unverified: vec![],
+            role_reading: None,
             counts: ScanCounts::default(),
             reason: Some(Reason::new(ReasonCode::Throttled, "wait")),
         }

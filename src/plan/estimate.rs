@@ -338,8 +338,8 @@ fn pages(range: TimeRange, probe: Option<&FirstPage>) -> Amount {
 
 fn count(lookups: &Lookups) -> usize {
     match lookups {
-        Lookups::Whole => 1,
-        Lookups::Each(attributes) => attributes.len(),
+        Lookups::Each(attributes) if !lookups.may_be_read_whole() => attributes.len(),
+        Lookups::Whole | Lookups::Each(_) | Lookups::RoleSessions(_) => 1,
     }
 }
 

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
+
+use super::role_sessions::RoleSessions;
 
 /// The lookups of one scan of event history. All are owned by that scan.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -10,6 +13,8 @@ pub enum Lookups {
     Whole,
     /// One for each attribute; together they find everything that can match. Never empty.
     Each(BTreeSet<LookupAttribute>),
+    /// One for each session of some roles, once these sessions have been found.
+    RoleSessions(Arc<RoleSessions>),
 }
 
 /// One of LookupEvents' attributes (a request carries at most one; the match is on the full value).
@@ -32,6 +37,18 @@ pub enum LookupAttribute {
 }
 
 impl Lookups {
+    /// Whether there are so many lookups that reading whole is considered instead, once a page has
+    /// shown what that would cost.
+    #[must_use]
+    pub fn may_be_read_whole(&self) -> bool {
+        /// Fewer than these cost at most twice what reading whole does.
+        const MANY: usize = 3;
+        match self {
+            Self::Whole | Self::RoleSessions(_) => true,
+            Self::Each(attributes) => attributes.len() >= MANY,
+        }
+    }
+
     /// A single lookup by `attribute`.
     #[must_use]
     pub fn by(attribute: LookupAttribute) -> Self {
@@ -56,14 +73,19 @@ impl fmt::Display for Lookups {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         /// More would make the plan's message long for no reader's good.
         const NAMED: usize = 5;
-        let Self::Each(attributes) = self else {
-            return Ok(());
+        let parts: Vec<String> = match self {
+            Self::Whole => return Ok(()),
+            Self::Each(attributes) => attributes.iter().map(ToString::to_string).collect(),
+            Self::RoleSessions(by) => {
+                let roles = by.roles.iter();
+                let roles = roles.map(|role| format!("sessions of {}", role.identity));
+                roles
+                    .chain(by.beside.iter().map(ToString::to_string))
+                    .collect()
+            }
         };
-        for (number, attribute) in attributes.iter().take(NAMED).enumerate() {
-            let separator = if number == 0 { "" } else { ", " };
-            write!(f, "{separator}{attribute}")?;
-        }
-        match attributes.len().saturating_sub(NAMED) {
+        f.write_str(&parts[..parts.len().min(NAMED)].join(", "))?;
+        match parts.len().saturating_sub(NAMED) {
             0 => Ok(()),
             more => write!(f, " and {more} more"),
         }

@@ -11,6 +11,7 @@ mod lookups;
 mod narrowing;
 pub mod outcome;
 mod planner;
+pub mod role_sessions;
 mod routing;
 pub mod scan;
 mod slices;
@@ -20,7 +21,7 @@ pub use coverage::{Completeness, Coverage, Remaining};
 pub use facts::Facts;
 pub use inventory::Inventory;
 pub use lookups::{LookupAttribute, Lookups};
-pub use outcome::{OutcomeState, Reason, ReasonCode, ScanOutcome, Unverified};
+pub use outcome::{OutcomeState, Reason, ReasonCode, RoleReading, ScanOutcome, Unverified};
 pub use planner::plan;
 pub use scan::{EventPart, Gap, LogsMethod, QueryPlan, Scan, ScanId, ScanTarget};
 

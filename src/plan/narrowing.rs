@@ -46,7 +46,7 @@ fn of_identities(identities: &[Identity], case: Case) -> Option<Lookups> {
 
 /// `Username` is a user's name, a session's name (never a role's) or `root`: the whole of it, in
 /// its own case.
-fn of_identity(identity: &Identity, case: Case) -> Option<LookupAttribute> {
+pub(super) fn of_identity(identity: &Identity, case: Case) -> Option<LookupAttribute> {
     let username = |name: Option<&str>| {
         let name = name.filter(|_| case == Case::Kept)?;
         Some(LookupAttribute::Username(name.to_owned()))

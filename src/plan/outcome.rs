@@ -31,6 +31,8 @@ pub struct ScanOutcome {
     /// Of what was read, the days of which an archive has no log file, or for which that could not be
     /// found out. Of an outcome that is complete there are none.
     pub unverified: Vec<Unverified>,
+    /// How it read roles, where it had to choose.
+    pub role_reading: Option<RoleReading>,
     /// What it cost and brought.
     pub counts: ScanCounts,
     /// Why it did not end complete, and what to do.
@@ -63,10 +65,21 @@ impl From<Gap> for ScanOutcome {
             asked: gap.range,
             covered: None,
             unverified: Vec::new(),
+            role_reading: None,
             counts: ScanCounts::default(),
             reason: Some(gap.reason),
         }
     }
+}
+
+/// How a scan of event history read roles, which have no lookup attribute.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RoleReading {
+    /// Some of it was read by the roles' sessions: complete for the sessions that were found, and
+    /// for no others.
+    pub inferred: bool,
+    /// What was chosen, and why, in words.
+    pub note: Arc<str>,
 }
 
 /// The ways in which a scan ends.

@@ -23,7 +23,10 @@ use jiff::Timestamp;
 use super::accepted::expired;
 use super::facts::{AccountFacts, Facts, ReadLogsWith, Routing};
 use super::holding::Store;
+use super::lookups::Lookups;
+use super::narrowing::of_identity;
 use super::outcome::{Reason, ReasonCode};
+use super::role_sessions;
 use super::routing::{Owner, Piece, Router};
 use super::scan::{EventPart, Gap, LogsMethod, QueryPlan, Scan, ScanId, ScanTarget};
 use super::slices::slices;
@@ -74,7 +77,7 @@ pub fn plan(query: &EventQuery, facts: &Facts, now: Timestamp) -> QueryPlan {
         range: router.range,
         horizon: router.horizon,
         settled_until,
-        scans: parts.scans(&router, facts),
+        scans: parts.scans(query, &router, facts),
         warnings: expired(&facts.accepted_gaps, now, &places(query, &accounts)),
         accounts: accounts.into_keys().collect(),
         gaps: parts.into_gaps(),
@@ -174,7 +177,8 @@ impl Parts {
     }
 
     /// All scans, newest end first, numbered in this order.
-    fn scans(&self, router: &Router<'_>, facts: &Facts) -> Vec<Scan> {
+    fn scans(&self, query: &EventQuery, router: &Router<'_>, facts: &Facts) -> Vec<Scan> {
+        let lookups = self.lookups(query, router, facts);
         let mut scans: Vec<Scan> = self
             .histories
             .iter()
@@ -183,7 +187,9 @@ impl Parts {
                 target: ScanTarget::EventHistory {
                     account: *account,
                     region: region.clone(),
-                    lookups: router.narrowing.lookups.clone(),
+                    lookups: (lookups.get(account))
+                        .unwrap_or(&router.narrowing.lookups)
+                        .clone(),
                 },
                 range: *range,
                 categories: BTreeSet::from([EventCategory::Management]),
@@ -207,6 +213,31 @@ impl Parts {
             scan.id = ScanId(number);
         }
         scans
+    }
+
+    /// How event history is asked in accounts where sessions of roles are to be found.
+    fn lookups(
+        &self,
+        query: &EventQuery,
+        router: &Router<'_>,
+        facts: &Facts,
+    ) -> BTreeMap<AccountId, Lookups> {
+        if router.narrowing.lookups != Lookups::Whole {
+            return BTreeMap::new();
+        }
+        let mut ranges = BTreeMap::<AccountId, TimeRange>::new();
+        for (account, _, range) in &self.histories {
+            let all = ranges.entry(*account).or_insert(*range);
+            let (start, end) = (all.start().min(range.start()), all.end().max(range.end()));
+            *all = TimeRange::new(start, end).unwrap_or(*all);
+        }
+        let accounts = facts.accounts.iter().filter_map(|account| {
+            let range = *ranges.get(&account.id)?;
+            let lookups =
+                role_sessions::lookups(query, of_identity, account, range, router.horizon)?;
+            Some((account.id, lookups))
+        });
+        accounts.collect()
     }
 
     /// What one store is asked for, in as few scans as there are sets of Regions and categories:

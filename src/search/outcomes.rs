@@ -5,7 +5,8 @@
 
 use crate::backend::{PageCost, ScanError};
 use crate::plan::{
-    EventPart, OutcomeState, Reason, ReasonCode, Scan, ScanOutcome, ScanTarget, outcome::ScanCounts,
+    EventPart, OutcomeState, Reason, ReasonCode, RoleReading, Scan, ScanOutcome, ScanTarget,
+    outcome::ScanCounts,
 };
 use crate::query::{EventTime, TimeRange};
 
@@ -15,6 +16,7 @@ use super::item::StopReason;
 #[derive(Debug, Clone, Default)]
 pub struct LaneRecord {
     counts: ScanCounts,
+    role_reading: Option<RoleReading>,
     ended: Option<LaneEnd>,
 }
 
@@ -33,6 +35,13 @@ impl LaneRecord {
         counts.events_read += cost.events_read;
         counts.unreadable_records += cost.unreadable_records;
         counts.bytes_scanned = counts.bytes_scanned.max(cost.bytes_scanned_total);
+    }
+
+    /// Notes how the scan reads roles, if it says so.
+    pub fn reads_roles(&mut self, reading: Option<RoleReading>) {
+        if reading.is_some() {
+            self.role_reading = reading;
+        }
     }
 
     /// Counts an event of the answer.
@@ -102,6 +111,7 @@ impl LaneRecord {
         ScanOutcome {
             covered: TimeRange::new(from, range.end()),
             counts: self.counts,
+            role_reading: self.role_reading.clone(),
             ..blank(scan, state, reason)
         }
     }
@@ -164,6 +174,7 @@ fn blank(scan: &Scan, state: OutcomeState, reason: Option<Reason>) -> ScanOutcom
         asked: scan.range,
         covered: None,
         unverified: Vec::new(),
+        role_reading: None,
         counts: ScanCounts::default(),
         reason,
     }

@@ -175,6 +175,10 @@ pub fn request_digest(query: &EventQuery) -> [u8; 16] {
     digest.list("event_ids", event_ids.iter());
     digest.list("categories", categories.iter().map(|c| c.as_str()));
     digest.list(
+        "exact_roles",
+        [query.exact_roles].iter().filter(|exact| **exact),
+    );
+    digest.list(
         "backends",
         query.backends.iter().map(|backend| backend.as_str()),
     );

@@ -295,6 +295,7 @@ impl Search {
         match step.result {
             Ok(admitted) => {
                 running.lanes[lane].spend(&admitted.page.cost);
+                running.lanes[lane].reads_roles(admitted.page.role_reading);
                 for held in admitted.events {
                     running.merge.hold(lane, held.event.key.clone(), held);
                 }

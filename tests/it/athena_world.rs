@@ -212,6 +212,7 @@ impl Ask {
             order: self.order,
             record_view: self.record_view,
             max_events: None,
+            exact_roles: false,
             backends: Vec::new(),
             max_scan_bytes: self.max_scan_bytes,
             progress_interval: None,
@@ -226,6 +227,7 @@ impl Ask {
             query: self.query(),
             deadline: None,
             scan_budget: ScanBudget::new(self.max_scan_bytes),
+            role_sessions: identity_trail::backend::event_history::RoleSessionsFound::default(),
         })
     }
 

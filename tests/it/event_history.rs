@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use identity_trail::backend::event_history::EventHistory;
+use identity_trail::backend::event_history::{EventHistory, RoleSessionsFound};
 use identity_trail::backend::{Backend, Page, ScanBudget, ScanError, ScanReader, SearchContext};
 use identity_trail::config::Config;
 use identity_trail::federation::{Federation, HubCredentials};
@@ -518,6 +518,7 @@ fn search(range: TimeRange) -> Arc<SearchContext> {
         order: SearchOrder::default(),
         record_view: RecordView::Full,
         max_events: None,
+        exact_roles: false,
         backends: Vec::new(),
         max_scan_bytes: None,
         progress_interval: None,
@@ -529,5 +530,6 @@ fn search(range: TimeRange) -> Arc<SearchContext> {
         query,
         deadline: None,
         scan_budget: ScanBudget::default(),
+        role_sessions: RoleSessionsFound::default(),
     })
 }

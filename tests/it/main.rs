@@ -18,6 +18,7 @@ mod log_days;
 mod oracle;
 mod plan_search;
 mod records;
+mod role_sessions;
 mod sandbox;
 mod sandbox_athena;
 mod sandbox_faults;

@@ -182,6 +182,7 @@ pub fn question(identities: Vec<Identity>, range: TimeRange) -> EventQuery {
         order: SearchOrder::default(),
         record_view: RecordView::Full,
         max_events: None,
+        exact_roles: false,
         backends: Vec::new(),
         max_scan_bytes: None,
         progress_interval: None,

@@ -56,6 +56,28 @@ impl Merged {
         }
     }
 
+    /// Reads these lookups from here on, whatever is left of the others: together they show all that
+    /// is to come at or before the bound.
+    pub fn replace(&mut self, lookups: impl IntoIterator<Item = (TimeRange, Box<dyn ScanReader>)>) {
+        let seen = std::mem::take(&mut self.seen);
+        *self = Self {
+            seen,
+            ..Self::new(lookups, self.bound)
+        };
+    }
+
+    /// Every event still to come is at or before this.
+    pub fn bound(&self) -> EventTime {
+        self.bound
+    }
+
+    /// How many lookups have not ended.
+    pub fn left(&self) -> usize {
+        let left = self.lookups.iter();
+        left.filter(|lookup| matches!(lookup.state, State::Reading(_)))
+            .count()
+    }
+
     /// Lowers the bound to that of the last lookup in line; `None` if all have ended.
     fn lower_bound(&mut self) -> Option<EventTime> {
         let bounds = self.lookups.iter().map(|lookup| match &lookup.state {

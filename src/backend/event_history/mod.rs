@@ -1,10 +1,15 @@
 //! CloudTrail's event history: `LookupEvents`, one account and Region, newest first, 90 days.
 
+mod alive;
+mod discovery;
+mod found;
+mod frugal;
 mod known;
 mod lookup;
 mod merged;
 mod newest;
 mod reader;
+mod sessions;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -23,6 +28,8 @@ use crate::clock::Clock;
 use crate::federation::Federation;
 use crate::plan::{LookupAttribute, Lookups, Reason, ReasonCode, Scan, ScanTarget};
 use crate::query::{AccountId, EventQuery, EventTime, Region, TimeRange};
+pub use found::RoleSessionsFound;
+use frugal::{Alternative, Frugal, each};
 use lookup::Lookup;
 use merged::Merged;
 pub use newest::Newest;
@@ -30,6 +37,9 @@ use reader::Reader;
 
 /// How far back event history reaches, counted from the time of each call.
 const REACH: SignedDuration = SignedDuration::from_hours(90 * 24);
+
+/// What is younger may not have been delivered.
+const SETTLE_TIME: SignedDuration = SignedDuration::from_mins(30);
 
 /// Reads event history in every account of the federation.
 pub struct EventHistory {
@@ -90,6 +100,7 @@ impl Backend for EventHistory {
 }
 
 /// One account and Region, for one search.
+#[derive(Clone)]
 struct Place {
     everything: Lookup,
     account_name: Option<Arc<str>>,
@@ -116,25 +127,48 @@ impl Place {
         }
     }
 
+    /// The same account in another Region.
+    fn in_region(&self, region: &Region) -> Self {
+        let Lookup {
+            shared,
+            search,
+            account,
+            ..
+        } = &self.everything;
+        Self::new(shared, search, *account, region)
+    }
+
+    fn region(&self) -> &Region {
+        &self.everything.region
+    }
+
+    /// The oldest second that event history still holds.
+    fn horizon(&self) -> EventTime {
+        self.everything.shared.horizon()
+    }
+
+    /// Events from this second on may still arrive, and so may those that led to them.
+    fn settled(&self) -> EventTime {
+        EventTime::floor(self.everything.shared.clock.now() - SETTLE_TIME)
+    }
+
     /// Reads an interval by `lookups`.
-    fn read(&self, lookups: &Lookups, range: TimeRange) -> Box<dyn ScanReader> {
-        match lookups {
-            Lookups::Whole => self.lookup(None, range),
-            Lookups::Each(attributes) => {
-                let mut readers: Vec<_> = attributes
-                    .iter()
-                    .map(|attribute| self.lookup(Some(attribute.clone()), range))
-                    .collect();
-                match readers.pop() {
-                    Some(only) if readers.is_empty() => only,
-                    last => {
-                        let readers = readers.into_iter().chain(last);
-                        let readers = readers.map(|reader| (range, reader));
-                        Box::new(Merged::new(readers, range.last()))
-                    }
-                }
+    fn read(self, lookups: &Lookups, range: TimeRange) -> Box<dyn ScanReader> {
+        let by = match lookups {
+            Lookups::Whole => return self.lookup(None, range),
+            Lookups::Each(attributes) if !lookups.may_be_read_whole() => {
+                return match attributes.first() {
+                    Some(only) if attributes.len() == 1 => self.lookup(Some(only.clone()), range),
+                    _ => Box::new(Merged::new(each(&self, attributes, range), range.last())),
+                };
             }
-        }
+            Lookups::Each(attributes) => Alternative::Each(attributes.clone()),
+            Lookups::RoleSessions(by) => {
+                let found = &self.everything.search.role_sessions;
+                Alternative::Sessions(Arc::clone(by), found.of(self.everything.account))
+            }
+        };
+        Box::new(Frugal::new(self, range, by))
     }
 
     /// Reads an interval by one lookup.

@@ -136,6 +136,10 @@ pub struct SearchArgs {
     /// Go on where an earlier answer to the same question ended
     #[arg(long, value_name = "TOKEN", help_heading = "Answer")]
     pub resume_token: Option<String>,
+    /// Read everybody's events of a role's accounts rather than those of its sessions, where only
+    /// event history holds them: exact, and often slow
+    #[arg(long, help_heading = "Answer")]
+    pub exact: bool,
     /// How to print [default: table on a terminal, jsonl in a pipe]
     #[arg(long, short, value_enum, help_heading = "Answer")]
     pub output: Option<Output>,
@@ -273,6 +277,7 @@ impl SearchArgs {
                 .map(|backend| backend.proto().into())
                 .collect(),
             max_scan_bytes: self.max_scan_bytes,
+            exact_roles: self.exact,
             progress_interval: Some(prost_types::Duration {
                 seconds: 1,
                 nanos: 0,
@@ -407,6 +412,9 @@ impl SearchArgs {
             if let Some(value) = backend.to_possible_value() {
                 flag("backend", value.get_name());
             }
+        }
+        if self.exact {
+            flag("exact", "");
         }
         if self.full {
             flag("full", "");

@@ -1,10 +1,10 @@
 //! The end of an answer in words: what was read, what was not, and the line that asks again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::args::{SearchArgs, shell_word};
-use super::table::{outcome_in_words, time_text};
+use super::table::{accounts_in_words, outcome_in_words, time_text};
 use super::text::printable;
 use crate::grpc::pb::{
     Completeness, Facet, Facets, OutcomePhase, OutcomeReport, OutcomeState, ReasonCode,
@@ -32,8 +32,7 @@ pub(super) fn in_words(
 ) -> String {
     let coverage = summary.coverage.clone().unwrap_or_default();
     let outcomes: Vec<&ScanOutcome> = sent_before.iter().chain(&coverage.outcomes).collect();
-    let bad: Vec<&ScanOutcome> = outcomes
-        .into_iter()
+    let bad: Vec<&ScanOutcome> = (outcomes.iter().copied())
         .filter(|outcome| is_bad(outcome))
         .collect();
     let mut text = String::new();
@@ -75,6 +74,7 @@ pub(super) fn in_words(
             bad.len() - SPELLED_OUT
         );
     }
+    role_readings(&mut text, &outcomes);
     if summary.provisional_from_time.is_some() {
         let _ = writeln!(
             text,
@@ -110,6 +110,29 @@ pub(super) fn in_words(
         );
     }
     text
+}
+
+/// How roles were read where there was a choice: not of what is told in full already.
+fn role_readings(text: &mut String, outcomes: &[&ScanOutcome]) {
+    let good = outcomes.iter().filter(|outcome| !is_bad(outcome));
+    let readings = good.filter_map(|outcome| Some((outcome.role_reading.as_ref()?, outcome)));
+    let mut by_note = BTreeMap::<(bool, &str), BTreeSet<String>>::new();
+    for (reading, outcome) in readings {
+        let accounts = by_note
+            .entry((!reading.inferred, &reading.note))
+            .or_default();
+        accounts.extend(outcome.account_ids.iter().cloned());
+    }
+    for ((exact, note), accounts) in by_note.iter().take(SPELLED_OUT) {
+        let how = if *exact { "read whole" } else { "inferred" };
+        let accounts: Vec<String> = accounts.iter().cloned().collect();
+        let place = accounts_in_words(&accounts);
+        let _ = writeln!(text, "  {how} in {place}: {}", printable(note));
+    }
+    if by_note.len() > SPELLED_OUT {
+        let more = by_note.len() - SPELLED_OUT;
+        let _ = writeln!(text, "  and {more} more (all of them with --output jsonl)");
+    }
 }
 
 fn is_bad(outcome: &ScanOutcome) -> bool {

@@ -287,6 +287,9 @@ pub(super) fn outcome_in_words(outcome: &ScanOutcome) -> String {
         let covered = time_text(outcome.covered_start_time.as_ref());
         let _ = write!(text, " (read from {covered} on)");
     }
+    if let Some(reading) = &outcome.role_reading {
+        let _ = write!(text, " ({})", reading.note);
+    }
     for days in outcome.unverified.iter().take(FEW_DAYS) {
         let message = days.reason.as_ref().map(|reason| reason.message.as_str());
         let _ = write!(

@@ -170,6 +170,7 @@ fn summary(end: Summary) -> Vec<Item> {
         Completeness::CompleteExceptAccepted => pb::Completeness::CompleteExceptAccepted,
         Completeness::Incomplete => pb::Completeness::Incomplete,
     };
+    let inferred = coverage.is_inferred();
     let outcomes = outcome::grouped(coverage.outcomes);
     let state_counts = outcome::state_counts(&outcomes);
     let (outcomes, others) = fitting(outcomes, OUTCOME_BYTES);
@@ -202,6 +203,7 @@ fn summary(end: Summary) -> Vec<Item> {
             .collect(),
         facets: Some(facets(look)),
         resume_token: resume_token.as_deref().unwrap_or_default().to_owned(),
+        inferred,
     };
     reports(others, pb::OutcomePhase::Coverage)
         .into_iter()

@@ -8,7 +8,9 @@ use prost::Message;
 use super::{backend, bounds, category, count};
 use crate::grpc::pb;
 use crate::plan::outcome::ScanCounts;
-use crate::plan::{EventPart, Gap, OutcomeState, Reason, ReasonCode, ScanOutcome, Unverified};
+use crate::plan::{
+    EventPart, Gap, OutcomeState, Reason, ReasonCode, RoleReading, ScanOutcome, Unverified,
+};
 use crate::query::{AccountId, BackendKind, Region, TimeRange};
 
 /// The most that outcomes take of one message, in bytes.
@@ -29,6 +31,7 @@ struct Kind {
     asked: (i64, i64),
     covered: Option<(i64, i64)>,
     unverified: Vec<Unverified>,
+    role_reading: Option<RoleReading>,
     reason: Option<ReasonText>,
 }
 
@@ -145,6 +148,7 @@ fn taken_apart(outcome: ScanOutcome) -> (Kind, Group) {
         asked,
         covered,
         unverified,
+        role_reading,
         counts,
         reason,
     } = outcome;
@@ -183,6 +187,7 @@ fn taken_apart(outcome: ScanOutcome) -> (Kind, Group) {
         asked: seconds(asked),
         covered: covered.map(seconds),
         unverified,
+        role_reading,
         reason,
     };
     let group = Group {
@@ -275,6 +280,7 @@ fn to_wire(kind: &Kind, group: Group) -> pb::ScanOutcome {
         covered_start_time: covered.map(|(start, _)| start),
         covered_end_time: covered.map(|(_, end)| end),
         unverified: kind.unverified.iter().map(unverified).collect(),
+        role_reading: kind.role_reading.as_ref().map(role_reading),
         reason: reason.map(self::reason),
         scans: count(group.scans),
         counts: Some(counts(group.counts)),
@@ -292,6 +298,13 @@ fn event_part(part: &EventPart) -> pb::EventPart {
         categories: categories.iter().map(|it| category(*it).into()).collect(),
         read_only: *read_only,
         event_sources: event_sources.iter().flatten().cloned().collect(),
+    }
+}
+
+fn role_reading(reading: &RoleReading) -> pb::RoleReading {
+    pb::RoleReading {
+        inferred: reading.inferred,
+        note: reading.note.to_string(),
     }
 }
 

@@ -18,6 +18,7 @@ fn outcome(account: u64, regions: &[&str], state: OutcomeState) -> ScanOutcome {
         asked: range(0, 100),
         covered: (state == OutcomeState::Complete).then(|| range(0, 100)),
         unverified: Vec::new(),
+        role_reading: None,
         counts: ScanCounts {
             requests: 1,
             ..ScanCounts::default()

@@ -88,7 +88,8 @@ fn group(group: PlannedGroup) -> pb::PlannedScans {
 
 fn lookups(lookups: Lookups) -> Vec<pb::PlannedLookup> {
     let attributes = match lookups {
-        Lookups::Whole => return Vec::new(),
+        // Which sessions there are is found out by the search itself.
+        Lookups::Whole | Lookups::RoleSessions(_) => return Vec::new(),
         Lookups::Each(attributes) => attributes,
     };
     let lookup = |attribute: LookupAttribute| pb::PlannedLookup {

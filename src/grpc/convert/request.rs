@@ -75,6 +75,7 @@ pub fn event_query(
         max_events,
         backends,
         max_scan_bytes,
+        exact_roles: request.exact_roles,
         progress_interval,
         resume: None,
     });

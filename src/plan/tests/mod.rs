@@ -66,6 +66,7 @@ fn ask(identity: Identity, from: i64, to: i64) -> EventQuery {
         order: SearchOrder::default(),
         record_view: RecordView::Fields,
         max_events: None,
+        exact_roles: false,
         backends: vec![],
         max_scan_bytes: None,
         progress_interval: None,

@@ -30,7 +30,7 @@ pub(super) fn told(plan: &QueryPlan) -> Vec<String> {
             } => {
                 let by = match lookups {
                     Lookups::Whole => "everything".to_owned(),
-                    Lookups::Each(_) => lookups.to_string(),
+                    Lookups::Each(_) | Lookups::RoleSessions(_) => lookups.to_string(),
                 };
                 format!("history {} {by}", account.as_u64())
             }

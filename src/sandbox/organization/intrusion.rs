@@ -8,6 +8,7 @@ use super::cast::Cast;
 use super::days::DAY;
 use super::identity::{Caller, From, Session, User, timestamp};
 use super::record::{NOT_ALLOWED, REGIONS, Record};
+use super::sign_in::saml_session;
 use super::story::{Hop, Story};
 use super::trail::{Ask, Trail};
 
@@ -231,7 +232,7 @@ fn clean_up(trail: &mut Trail, cast: &Cast, user: &User, backdoor: &User, time: 
     for (user, at) in [(user, time), (backdoor, time + 700)] {
         let account = cast.account_by_id(&user.account_id);
         let role = cast.permission_set(account, "AdministratorAccess");
-        let session = trail.session(at - 90, role, &person.email);
+        let session = saml_session(trail, person, role, at - 90);
         let caller = Caller::session(&session, From::new(&*person.ip, person.browser)).in_console();
         let record = trail
             .draft(at, &caller, "iam", "UpdateAccessKey", REGIONS[0])

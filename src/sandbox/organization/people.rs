@@ -68,7 +68,7 @@ pub(super) fn shell_session(trail: &mut Trail, cast: &Cast, day: Day) {
         "GetRoleCredentials",
         details,
     );
-    let session = trail.session(time, role, &person.email);
+    let session = saml_session(trail, person, role, time);
     let caller = Caller::session(&session, shell);
     for _ in 0..trail.dice.between(2, 9) {
         time += trail.dice.between(1, 240);
@@ -84,7 +84,7 @@ pub(super) fn terraform_run(trail: &mut Trail, cast: &Cast, day: Day) {
     let person = trail.dice.pick(&cast.people);
     let mut time = day.office_time(trail, person.offset);
     let (account, role) = chosen(trail, cast, person);
-    let session = trail.session(time, role, &person.email);
+    let session = saml_session(trail, person, role, time);
     let agent = "APN/1.0 HashiCorp/1.0 Terraform/1.12.2 (+https://www.terraform.io) terraform-provider-aws/6.8.0 (+https://registry.terraform.io/providers/hashicorp/aws) aws-sdk-go-v2/1.37.0 ua/2.1 os/linux lang/go#1.23.11";
     let caller = Caller::session(&session, From::new(&*person.ip, agent));
     for _ in 0..trail.dice.between(2, 4) {
@@ -168,7 +168,7 @@ pub(super) fn break_glass(trail: &mut Trail, cast: &Cast, day: Day) {
     let time = day.office_time(trail, person.offset);
     let shell = From::new(&*person.ip, person.shell);
     let own = cast.permission_set(cast.account("management"), "AdministratorAccess");
-    let own = trail.session(time - 60, own, &person.email);
+    let own = saml_session(trail, person, own, time - 60);
     let session = trail.assume_role(
         time,
         &Caller::session(&own, shell.clone()),

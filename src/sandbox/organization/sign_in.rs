@@ -72,7 +72,8 @@ pub(super) fn portal(
     trail.write(record);
 }
 
-/// Identity Center's `AssumeRoleWithSAML` in the account, whose key the record hides.
+/// Identity Center's `AssumeRoleWithSAML` in the account, whose key the record hides: the only way to a
+/// session that its roles' trust policies allow, for consoles and shells alike.
 pub(super) fn saml_session(trail: &mut Trail, person: &Person, role: &Role, time: i64) -> Session {
     let provider = format!(
         "arn:aws:iam::{}:saml-provider/AWSSSO_DO_NOT_DELETE",

@@ -135,6 +135,7 @@ impl ScanReader for FakeReader {
             end: self.rest.is_empty(),
             bound: bound.or(Some(self.scan.range.last())),
             events,
+            role_reading: None,
         })
     }
 }
@@ -208,6 +209,7 @@ pub fn query(seconds: i64) -> EventQuery {
         order: SearchOrder::default(),
         record_view: RecordView::Fields,
         max_events: None,
+        exact_roles: false,
         backends: Vec::new(),
         max_scan_bytes: None,
         progress_interval: None,

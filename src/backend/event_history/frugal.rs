@@ -1,0 +1,280 @@
+//! A scan that can be read in two ways: whole, or by several lookups that together find all that
+//! can match. Which costs fewer requests is not known beforehand, so it is found out while reading.
+//!
+//! The newest page is read whole, which is never in vain: it is a page of the answer, it shows how
+//! densely events lie, and in a quiet Region it is the last. From there the way with the lower
+//! estimate is taken, and reconsidered once it has cost as much as the other was estimated at. So
+//! neither costs more than about twice the better one.
+//!
+//! For a role the lookups are those of its sessions, which have to be found first: once for each
+//! account, by whichever of its scans finds it worth while, for all of them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::Place;
+use super::alive::WhileAlive;
+use super::discovery::acting;
+use super::found::OfAccount;
+use super::merged::Merged;
+use crate::backend::{Page, PageCost, ScanError, ScanReader};
+use crate::plan::role_sessions::RoleSessions;
+use crate::plan::{LookupAttribute, RoleReading};
+use crate::query::{EventTime, TimeRange};
+
+/// So many acts are remembered until the sessions are found, to hold them against those.
+const MOST_ACTING: usize = 1_000;
+
+/// The lookups that are the alternative to reading whole.
+pub(super) enum Alternative {
+    /// These.
+    Each(BTreeSet<LookupAttribute>),
+    /// Those of the roles' sessions.
+    Sessions(Arc<RoleSessions>, Arc<OfAccount>),
+}
+
+/// Reads whole or by lookups, whichever costs less.
+pub(super) struct Frugal {
+    place: Place,
+    range: TimeRange,
+    by: Alternative,
+    reading: Merged,
+    mode: Mode,
+    /// Pages read whole, and until which second.
+    whole_pages: u64,
+    read_whole_until: EventTime,
+    /// Sessions of the roles that were seen to act, and when.
+    acting: BTreeSet<(String, EventTime)>,
+    told: Option<RoleReading>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Mode {
+    /// Whole, for so many pages more until it is reconsidered.
+    Whole(u64),
+    /// By lookups, for so many pages more until it is reconsidered.
+    Lookups(u64),
+    /// Whole to the end.
+    WholeForGood,
+}
+
+impl Frugal {
+    pub fn new(place: Place, range: TimeRange, by: Alternative) -> Self {
+        let whole = place.lookup(None, range);
+        Self {
+            reading: Merged::new([(range, whole)], range.last()),
+            mode: Mode::Whole(1),
+            whole_pages: 0,
+            read_whole_until: range.end(),
+            acting: BTreeSet::new(),
+            told: None,
+            place,
+            range,
+            by,
+        }
+    }
+
+    /// Takes the better way from here on, if it is time to ask which that is.
+    async fn choose(&mut self, cost: &mut PageCost) {
+        let again = match self.mode {
+            Mode::Whole(pages) | Mode::Lookups(pages) => pages == 0,
+            Mode::WholeForGood => false,
+        };
+        let refuted = match &self.by {
+            Alternative::Sessions(_, account) => account.refuted().map(str::to_owned),
+            Alternative::Each(_) => None,
+        };
+        if let Some(why) = refuted
+            && !matches!(self.mode, Mode::WholeForGood)
+        {
+            return self.whole_for_good(&why);
+        }
+        let Some(left) = self.range.before(self.reading.bound().plus(1)) else {
+            return;
+        };
+        if !again {
+            return;
+        }
+        let whole = self.pages_left(left);
+        let lookups = match &self.by {
+            Alternative::Each(attributes) => {
+                Ok(each(&self.place, attributes, left).collect::<Vec<_>>())
+            }
+            Alternative::Sessions(by, account) => {
+                let sessions = account.sessions(&self.place, by, cost).await;
+                let Some(sessions) = sessions else {
+                    self.mode = Mode::Whole(1);
+                    return;
+                };
+                for (name, time) in std::mem::take(&mut self.acting) {
+                    account.hold_against(&name, time);
+                }
+                match (sessions, account.refuted()) {
+                    (Err(why), _) => Err(why.clone()),
+                    (Ok(_), Some(why)) => Err(why.to_owned()),
+                    (Ok(sessions), None) => {
+                        let names = sessions.within(left).filter_map(|(name, lives)| {
+                            let (range, reader) = WhileAlive::new(&self.place, name, lives)?;
+                            Some((range, Box::new(reader) as Box<dyn ScanReader>))
+                        });
+                        let beside = each(&self.place, &by.beside, left);
+                        Ok(names.chain(beside).collect())
+                    }
+                }
+            }
+        };
+        match (lookups, self.mode) {
+            (Err(why), _) => self.whole_for_good(&why),
+            // Going on with what has begun is not to begin it again.
+            (Ok(_), Mode::Lookups(_)) if self.reading.left() as u64 <= whole => {
+                self.mode = Mode::Lookups(whole);
+            }
+            (Ok(lookups), Mode::Whole(_)) if (lookups.len() as u64) < whole => {
+                self.mode = Mode::Lookups(whole);
+                self.tell_sessions();
+                self.reading.replace(lookups);
+            }
+            (Ok(lookups), Mode::Whole(_)) => {
+                let lookups = lookups.len() as u64;
+                self.mode = Mode::Whole(lookups);
+                self.tell(
+                    "that is estimated to take fewer requests than a lookup for each session",
+                );
+            }
+            (Ok(lookups), Mode::Lookups(_) | Mode::WholeForGood) => {
+                self.mode = Mode::Whole(lookups.len() as u64);
+                self.tell("its sessions did more than reading whole was estimated at");
+                self.read_whole(left);
+            }
+        }
+    }
+
+    /// An estimate: as densely as events lie in what was read whole.
+    fn pages_left(&self, left: TimeRange) -> u64 {
+        let horizon = self.place.horizon();
+        let seconds = (left.end().second() - left.start().max(horizon).second()).max(0);
+        let seen = (self.range.end().second() - self.read_whole_until.second()).max(1);
+        let pages = u128::from(self.whole_pages) * u128::from(seconds.unsigned_abs());
+        u64::try_from(pages.div_ceil(u128::from(seen.unsigned_abs()))).unwrap_or(u64::MAX)
+    }
+
+    fn read_whole(&mut self, left: TimeRange) {
+        let whole = self.place.lookup(None, left);
+        self.reading.replace([(left, whole)]);
+    }
+
+    fn whole_for_good(&mut self, why: &str) {
+        if let (Mode::Lookups(_), Some(left)) =
+            (self.mode, self.range.before(self.reading.bound().plus(1)))
+        {
+            self.read_whole(left);
+        }
+        self.mode = Mode::WholeForGood;
+        self.tell(why);
+    }
+
+    /// Tells that it is read whole, and why; what was read by sessions stays inferred.
+    fn tell(&mut self, why: &str) {
+        if matches!(self.by, Alternative::Sessions(..)) {
+            let inferred = self.told.as_ref().is_some_and(|told| told.inferred);
+            self.told = Some(RoleReading {
+                inferred,
+                note: format!("read whole: {why}").into(),
+            });
+        }
+    }
+
+    fn tell_sessions(&mut self) {
+        let Alternative::Sessions(by, account) = &self.by else {
+            return;
+        };
+        let names = account.names();
+        let mut note = format!(
+            "complete for the {names} session names found by the events that issued them from {} on",
+            by.assumed_in.start()
+        );
+        if by.reach_ends_early(self.range) {
+            note.push_str(
+                ", where event history begins: older sessions may have acted until 12 hours later",
+            );
+        }
+        self.told = Some(RoleReading {
+            inferred: true,
+            note: note.into(),
+        });
+    }
+
+    /// Learns from a page: what it cost, how far it came, and who acted in it.
+    fn learn(&mut self, page: &Page) {
+        match &mut self.mode {
+            Mode::Whole(pages) => {
+                *pages = pages.saturating_sub(1);
+                self.whole_pages += 1;
+                self.read_whole_until = page.bound.unwrap_or(self.range.start());
+            }
+            Mode::Lookups(pages) => *pages = pages.saturating_sub(1),
+            Mode::WholeForGood => {}
+        }
+        let Alternative::Sessions(by, account) = &self.by else {
+            return;
+        };
+        let left = match (page.end, self.range.before(self.reading.bound().plus(1))) {
+            (false, Some(left)) => self.pages_left(left),
+            _ => 0,
+        };
+        let spent = u64::from(matches!(self.mode, Mode::Whole(_)));
+        account.estimate(self.place.region(), spent, left);
+        if matches!(self.mode, Mode::WholeForGood) {
+            return;
+        }
+        let settled = self.place.settled();
+        for event in &page.events {
+            if let Some((name, arn)) = acting(event, by) {
+                account.role_acts(arn);
+                if event.key.time >= settled {
+                    // What issued it may not have arrived.
+                } else if account.has_looked() {
+                    account.hold_against(name, event.key.time);
+                } else if self.acting.len() < MOST_ACTING {
+                    self.acting.insert((name.to_owned(), event.key.time));
+                }
+            }
+        }
+    }
+}
+
+/// A lookup for each attribute.
+pub(super) fn each<'a>(
+    place: &'a Place,
+    attributes: &'a BTreeSet<LookupAttribute>,
+    range: TimeRange,
+) -> impl Iterator<Item = (TimeRange, Box<dyn ScanReader>)> + 'a {
+    let attributes = attributes.iter().cloned();
+    attributes.map(move |attribute| (range, place.lookup(Some(attribute), range)))
+}
+
+#[async_trait]
+impl ScanReader for Frugal {
+    async fn next_page(&mut self) -> Result<Page, ScanError> {
+        let mut cost = PageCost::default();
+        self.choose(&mut cost).await;
+        match self.reading.next_page().await {
+            Ok(mut page) => {
+                self.learn(&page);
+                // What was read to find sessions is no part of the page's memory.
+                cost.memory_bytes = 0;
+                // Where it matters to the answer, the answer's own reading meets it again.
+                cost.unreadable_records = 0;
+                page.cost.add(&cost);
+                page.role_reading.clone_from(&self.told);
+                Ok(page)
+            }
+            Err(mut error) => {
+                error.cost.add(&cost);
+                Err(error)
+            }
+        }
+    }
+}

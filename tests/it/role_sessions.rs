@@ -1,0 +1,507 @@
+//! Roles in event history: reading them by their sessions against reading everything, by what they
+//! bring and by the requests that the sandbox counted.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use identity_trail::query::{BackendKind, Identity, TimeRange};
+use identity_trail::sandbox::log_file::LogFile;
+use identity_trail::sandbox::{Data, OrganizationSpec};
+use serde_json::{Value, json};
+
+use crate::oracle::{Seen, counted};
+use crate::sandbox::{OTHER, config, corpus};
+use crate::world::{Answer, Setup, World, question, range};
+
+const NOW: &str = "2026-11-01T00:00:00Z";
+const REGIONS: [&str; 3] = ["eu-west-1", "us-east-1", "ap-southeast-2"];
+
+/// One question, read in both ways.
+struct Held {
+    exact: Answer,
+    exact_requests: u64,
+    chosen: Answer,
+    chosen_requests: u64,
+}
+
+impl Held {
+    async fn ask(world: &World, identity: &Identity, range: TimeRange) -> Self {
+        let mut query = question(vec![identity.clone()], range);
+        query.backends = vec![BackendKind::EventHistory];
+        let before = world.lookups();
+        let chosen = world.ask(query.clone()).await;
+        let chosen_requests = world.lookups() - before;
+        query.exact_roles = true;
+        let exact = world.ask(query).await;
+        assert!(!exact.summary().coverage.is_inferred());
+        assert_eq!(chosen.summary().requests, chosen_requests, "all are told");
+        Self {
+            exact,
+            exact_requests: world.lookups() - before - chosen_requests,
+            chosen,
+            chosen_requests,
+        }
+    }
+
+    fn inferred(&self) -> bool {
+        self.chosen.summary().coverage.is_inferred()
+    }
+
+    fn notes(&self) -> BTreeSet<&str> {
+        let outcomes = self.chosen.outcomes().iter();
+        let readings = outcomes.filter_map(|outcome| outcome.role_reading.as_ref());
+        readings.map(|reading| &*reading.note).collect()
+    }
+
+    /// The same events, each as often, and never more than twice as dear as reading whole.
+    fn check(&self, what: &str) {
+        let (found, expected) = (counted(self.chosen.events()), counted(self.exact.events()));
+        let missing: Vec<_> = difference(&expected, &found);
+        let extra: Vec<_> = difference(&found, &expected);
+        assert!(
+            missing.is_empty() && extra.is_empty(),
+            "{what}: {} missing {:?}, {} extra {:?}; {:?}",
+            missing.len(),
+            missing.iter().take(3).collect::<Vec<_>>(),
+            extra.len(),
+            extra.iter().take(3).collect::<Vec<_>>(),
+            self.notes()
+        );
+        assert!(
+            self.chosen_requests <= 2 * self.exact_requests,
+            "{what}: {} requests, read whole {}: {:?}",
+            self.chosen_requests,
+            self.exact_requests,
+            self.notes()
+        );
+    }
+}
+
+fn difference(left: &BTreeMap<Seen, usize>, right: &BTreeMap<Seen, usize>) -> Vec<Seen> {
+    let only = left.iter().filter(|(seen, n)| right.get(seen) != Some(n));
+    only.map(|(seen, _)| seen.clone()).collect()
+}
+
+/// Every role in the records, by name and by ARN.
+fn roles(files: &[LogFile]) -> BTreeSet<Identity> {
+    let mut roles = BTreeSet::new();
+    for record in files.iter().flat_map(|file| &file.records) {
+        let record = record.value();
+        let issuer = &record["userIdentity"]["sessionContext"]["sessionIssuer"];
+        if issuer["type"] != "Role" {
+            continue;
+        }
+        let name = issuer["userName"]
+            .as_str()
+            .and_then(|name| name.parse().ok());
+        roles.extend(name.map(Identity::RoleName));
+        let set = issuer["userName"].as_str().and_then(permission_set);
+        roles.extend(
+            set.and_then(|set| set.parse().ok())
+                .map(Identity::PermissionSet),
+        );
+        let arn = issuer["arn"].as_str().and_then(|arn| arn.parse().ok());
+        roles.extend(arn.map(Identity::Arn));
+    }
+    roles
+}
+
+/// The permission set in the name of an Identity Center role.
+fn permission_set(role: &str) -> Option<&str> {
+    let (set, _hash) = role.strip_prefix("AWSReservedSSO_")?.rsplit_once('_')?;
+    Some(set)
+}
+
+/// Holds every role of `data`, in the 30 days before `now`.
+async fn hold_all(what: &str, data: Data, now: &str, most: usize) -> (usize, usize, u64, u64) {
+    let mut sandbox = identity_trail::sandbox::SandboxConfig::new(data);
+    sandbox.now = Some(now.parse().unwrap());
+    sandbox.lookup_rate = None;
+    let setup = Setup {
+        stall_timeout: "5m",
+        ..Setup::default()
+    };
+    let world = World::start(sandbox, &setup).await;
+    let end: jiff::Timestamp = now.parse().unwrap();
+    let start = end - jiff::SignedDuration::from_hours(60 * 24);
+    let asked = range(&start.to_string(), &end.to_string());
+    let roles = roles(world.sandbox.files());
+    let step = roles.len().div_ceil(most).max(1);
+    let (mut held, mut inferred, mut chosen, mut exact) = (0, 0, 0, 0);
+    for role in roles.iter().step_by(step) {
+        let answers = Held::ask(&world, role, asked).await;
+        answers.check(&format!("{what}, {role}"));
+        held += 1;
+        inferred += usize::from(answers.inferred());
+        chosen += answers.chosen_requests;
+        exact += answers.exact_requests;
+    }
+    println!("{what}: {held} roles, {inferred} inferred, {chosen} requests, read whole {exact}");
+    (held, inferred, chosen, exact)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn organizations_are_read_the_same_by_sessions_and_whole() {
+    for (seed, days, events_per_day) in [(3, 20, 60), (4, 8, 300)] {
+        let organization = OrganizationSpec {
+            seed,
+            now: "2026-06-01T12:00:00Z".parse().unwrap(),
+            days,
+            accounts: 4,
+            events_per_day,
+        };
+        let what = format!("{events_per_day} events a day");
+        let data = Data::Organization(organization);
+        let (_, inferred, chosen, exact) = hold_all(&what, data, "2026-06-01T12:00:00Z", 8).await;
+        assert!(inferred > 0 && chosen < exact, "{what}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn real_records_are_read_the_same_by_sessions_and_whole() {
+    for (set, now) in [
+        ("invictus", "2023-08-01T00:00:00Z"),
+        ("stratus", "2024-08-01T00:00:00Z"),
+        ("otrf-s3-breach", "2020-10-01T00:00:00Z"),
+    ] {
+        let Some(logs) = corpus(set) else { return };
+        hold_all(set, Data::Logs(vec![logs]), now, 20).await;
+    }
+}
+
+/// Records of [`OTHER`], told apart by their number.
+#[derive(Default)]
+struct Traffic(Vec<Value>);
+
+impl Traffic {
+    fn add(&mut self, at: i64, region: &str, name: &str, who: &Value) -> &mut Value {
+        let number = self.0.len();
+        let time = jiff::Timestamp::from_second(at).unwrap();
+        self.0.push(json!({
+            "eventID": format!("00000000-0000-4000-8000-{number:012}"),
+            "eventTime": time.to_string(),
+            "awsRegion": region,
+            "eventName": name,
+            "eventSource": if name.starts_with("Assume") { "sts.amazonaws.com" } else { "ec2.amazonaws.com" },
+            "readOnly": true,
+            "eventCategory": "Management",
+            "recipientAccountId": OTHER,
+            "userIdentity": who,
+        }));
+        self.0.last_mut().unwrap()
+    }
+
+    /// Users that are not asked about: one event every so many seconds, in each Region.
+    fn noise(&mut self, from: i64, to: i64, every: usize) {
+        for (number, at) in (from..to).step_by(every).enumerate() {
+            let who = json!({"type": "IAMUser", "userName": format!("user-{}", number % 7), "accountId": OTHER});
+            self.add(
+                at,
+                REGIONS[number % REGIONS.len()],
+                "DescribeInstances",
+                &who,
+            );
+        }
+    }
+
+    fn assume(&mut self, at: i64, region: &str, api: &str, role: &str, session: &str, who: &Value) {
+        let event = self.add(at, region, api, who);
+        event["requestParameters"] = json!({"roleArn": role});
+        // Identity providers' calls do not always carry the name.
+        if api != "AssumeRoleWithSAML" {
+            event["requestParameters"]["roleSessionName"] = json!(session);
+        }
+        event["responseElements"] = json!({
+            "credentials": {"accessKeyId": "ASIAEXAMPLE000000001", "sessionToken": "token"},
+            "assumedRoleUser": {"assumedRoleId": format!("AROAX:{session}"), "arn": session_arn(role, session)},
+        });
+    }
+
+    fn act(&mut self, at: i64, region: &str, role: &str, session: &str, key: usize) {
+        let mut who = acting(role, session);
+        who["accessKeyId"] = json!(format!("ASIAEXAMPLE{key:0>9}"));
+        self.add(at, region, "DescribeVpcs", &who);
+    }
+
+    async fn world(&self) -> World {
+        let setup = Setup {
+            stall_timeout: "5m",
+            ..Setup::default()
+        };
+        World::start(config(&self.0, NOW), &setup).await
+    }
+}
+
+fn session_arn(role: &str, session: &str) -> String {
+    let name = role.rsplit('/').next().unwrap();
+    format!("arn:aws:sts::{OTHER}:assumed-role/{name}/{session}")
+}
+
+fn acting(role: &str, session: &str) -> Value {
+    json!({
+        "type": "AssumedRole",
+        "principalId": format!("AROAX:{session}"),
+        "arn": session_arn(role, session),
+        "accountId": OTHER,
+        "sessionContext": {"sessionIssuer": {
+            "type": "Role",
+            "userName": role.rsplit('/').next().unwrap(),
+            "arn": role,
+            "accountId": OTHER,
+        }},
+    })
+}
+
+fn now() -> i64 {
+    NOW.parse::<jiff::Timestamp>().unwrap().as_second()
+}
+
+const HOUR: i64 = 3600;
+const DAY: i64 = 24 * HOUR;
+
+fn role(path_and_name: &str) -> String {
+    format!("arn:aws:iam::{OTHER}:role{path_and_name}")
+}
+
+/// By name and by ARN.
+fn both(role: &str) -> [Identity; 2] {
+    let name = role.rsplit('/').next().unwrap();
+    [
+        Identity::RoleName(name.parse().unwrap()),
+        Identity::Arn(role.parse().unwrap()),
+    ]
+}
+
+/// The last 20 days.
+fn asked() -> TimeRange {
+    let time = |second| jiff::Timestamp::from_second(second).unwrap().to_string();
+    range(&time(now() - 20 * DAY), &time(now()))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_of_every_origin_are_found_wherever_they_act() {
+    let (deploy, other) = (role("/ci/team/deploy"), role("/reader"));
+    let mut traffic = Traffic::default();
+    traffic.noise(now() - 40 * DAY, now(), 300);
+    let [europe, america, asia] = REGIONS;
+    let account =
+        json!({"type": "AWSAccount", "accountId": "999999999999", "principalId": "AIDAX"});
+    let service = json!({"type": "AWSService", "invokedBy": "ec2.amazonaws.com"});
+    let provider = json!({"type": "SAMLUser", "principalId": "x:alice@example.com", "userName": "alice@example.com"});
+    let web = json!({"type": "WebIdentityUser", "userName": "repo:main"});
+    let start = now() - 20 * DAY;
+    for (at, region, api, session, who) in [
+        // Before the interval, and still alive in it.
+        (start - 11 * HOUR, america, "AssumeRole", "early", &account),
+        (start + DAY, america, "AssumeRole", "elsewhere", &account),
+        (
+            start + 2 * DAY,
+            europe,
+            "AssumeRoleWithSAML",
+            "alice@example.com",
+            &provider,
+        ),
+        (
+            start + 3 * DAY,
+            asia,
+            "AssumeRoleWithWebIdentity",
+            "run-1",
+            &web,
+        ),
+        (
+            start + 4 * DAY,
+            europe,
+            "AssumeRole",
+            "i-0123456789abcdef0",
+            &service,
+        ),
+        (
+            start + 5 * DAY,
+            europe,
+            "AssumeRole",
+            "chained",
+            &acting(&other, "root-of-chain"),
+        ),
+    ] {
+        traffic.assume(at, region, api, &deploy, session, who);
+        for step in 1..6 {
+            let region = REGIONS[usize::try_from(step).unwrap() % REGIONS.len()];
+            // The console issues a key for almost every request.
+            traffic.act(
+                at + step * 2 * HOUR,
+                region,
+                &deploy,
+                session,
+                usize::try_from(step).unwrap(),
+            );
+        }
+    }
+    let chain = start + 5 * DAY - HOUR;
+    traffic.assume(chain, asia, "AssumeRole", &other, "root-of-chain", &account);
+    // Another role's session of the same name, at the same time, and one that was refused.
+    traffic.assume(
+        start + 2 * DAY,
+        europe,
+        "AssumeRoleWithSAML",
+        &other,
+        "alice@example.com",
+        &provider,
+    );
+    for step in 0..60 {
+        traffic.act(
+            start + 2 * DAY + step * 60,
+            europe,
+            &other,
+            "alice@example.com",
+            1,
+        );
+    }
+    let refused = traffic.add(start + 6 * DAY, europe, "AssumeRole", &account);
+    refused["errorCode"] = json!("AccessDenied");
+    refused["requestParameters"] = json!({"roleArn": deploy, "roleSessionName": "refused"});
+
+    let world = traffic.world().await;
+    let any = Identity::RoleName("dep*".parse().unwrap());
+    for identity in both(&deploy).iter().chain(&both(&other)).chain([&any]) {
+        let held = Held::ask(&world, identity, asked()).await;
+        held.check(&identity.to_string());
+        assert!(held.exact.events().count() > 20, "{identity}");
+        assert!(held.inferred(), "{identity}: {:?}", held.notes());
+        assert!(held.chosen_requests < held.exact_requests, "{identity}");
+        println!(
+            "{identity}: {} requests, read whole {}",
+            held.chosen_requests, held.exact_requests
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_sessions_are_read_the_cheaper_way() {
+    let deploy = role("/deploy");
+    let account = json!({"type": "AWSAccount", "accountId": "999999999999"});
+    for (every, sessions) in [(240, 1000), (2400, 1000), (480, 15), (240, 1)] {
+        let mut traffic = Traffic::default();
+        let start = now() - 20 * DAY;
+        traffic.noise(start, now(), every);
+        for number in 0..sessions {
+            let at = start + number * (20 * DAY - 2 * HOUR) / sessions;
+            let session = format!("run-{number}");
+            let region = REGIONS[usize::try_from(number).unwrap() % REGIONS.len()];
+            traffic.assume(at, region, "AssumeRole", &deploy, &session, &account);
+            traffic.act(at + HOUR, REGIONS[0], &deploy, &session, 1);
+        }
+        let world = traffic.world().await;
+        let by_sessions = by_sessions(&traffic.0, &deploy);
+        for identity in both(&deploy) {
+            let held = Held::ask(&world, &identity, asked()).await;
+            let what = format!("{identity}, {sessions} sessions, an event every {every} s");
+            held.check(&what);
+            println!(
+                "{what}: {} requests, read whole {}, by sessions {by_sessions}",
+                held.chosen_requests, held.exact_requests
+            );
+            assert!(
+                held.chosen_requests <= 2 * by_sessions,
+                "{what}: {} requests, by sessions {by_sessions}: {:?}",
+                held.chosen_requests,
+                held.notes()
+            );
+        }
+    }
+}
+
+/// What it takes to find a role's sessions and to read each in every Region.
+fn by_sessions(records: &[Value], role: &str) -> u64 {
+    let pages = |events: usize| events.div_ceil(50).max(1) as u64;
+    let issues = |record: &&Value| record["requestParameters"]["roleArn"] == role;
+    let names: BTreeSet<&str> = (records.iter().filter(issues))
+        .filter_map(|record| record["requestParameters"]["roleSessionName"].as_str())
+        .collect();
+    let in_region = |region: &&str| {
+        let of = || {
+            records
+                .iter()
+                .filter(|record| record["awsRegion"] == **region)
+        };
+        let issued = pages(of().filter(issues).count());
+        let acts = names.iter().map(|name| {
+            let id = format!("AROAX:{name}");
+            pages(
+                of().filter(|record| record["userIdentity"]["principalId"] == *id)
+                    .count(),
+            )
+        });
+        issued + acts.sum::<u64>()
+    };
+    REGIONS.iter().map(in_region).sum()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_that_nothing_issued_make_it_read_everything() {
+    let deploy = role("/deploy");
+    let mut traffic = Traffic::default();
+    traffic.noise(now() - 20 * DAY, now(), 300);
+    let account = json!({"type": "AWSAccount", "accountId": "999999999999"});
+    traffic.assume(
+        now() - 3 * DAY,
+        REGIONS[1],
+        "AssumeRole",
+        &deploy,
+        "known",
+        &account,
+    );
+    traffic.act(now() - 3 * DAY + HOUR, REGIONS[1], &deploy, "known", 1);
+    traffic.act(now() - HOUR, REGIONS[0], &deploy, "of-unknown-origin", 1);
+    traffic.act(
+        now() - 10 * DAY,
+        REGIONS[2],
+        &deploy,
+        "of-unknown-origin",
+        1,
+    );
+    let world = traffic.world().await;
+    for identity in both(&deploy) {
+        let held = Held::ask(&world, &identity, asked()).await;
+        held.check(&identity.to_string());
+        assert_eq!(held.exact.events().count(), 3);
+        assert!(!held.inferred());
+        let told = held
+            .notes()
+            .iter()
+            .any(|note| note.contains("of-unknown-origin"));
+        assert!(told, "{:?}", held.notes());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_region_whose_sessions_cannot_be_read_makes_the_others_read_everything() {
+    let deploy = role("/deploy");
+    let mut traffic = Traffic::default();
+    traffic.noise(now() - 20 * DAY, now(), 300);
+    let account = json!({"type": "AWSAccount", "accountId": "999999999999"});
+    traffic.assume(
+        now() - 3 * DAY,
+        REGIONS[1],
+        "AssumeRole",
+        &deploy,
+        "known",
+        &account,
+    );
+    traffic.act(now() - 3 * DAY + HOUR, REGIONS[0], &deploy, "known", 1);
+    let mut sandbox = config(&traffic.0, NOW);
+    sandbox.faults.dead_regions.insert(REGIONS[1].into());
+    let setup = Setup {
+        stall_timeout: "2s",
+        ..Setup::default()
+    };
+    let world = World::start(sandbox, &setup).await;
+    let mut query = question(vec![both(&deploy)[1].clone()], asked());
+    query.backends = vec![BackendKind::EventHistory];
+    let answer = world.ask(query).await;
+    assert!(!answer.complete());
+    assert_eq!(
+        answer.events().count(),
+        1,
+        "the other Regions are read whole"
+    );
+    assert!(!answer.summary().coverage.is_inferred());
+}
