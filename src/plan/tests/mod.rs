@@ -3,6 +3,7 @@
 mod accepted_gaps;
 mod estimate;
 mod properties;
+mod role_sessions;
 mod routing_table;
 
 use std::collections::BTreeSet;

@@ -156,14 +156,14 @@ fn a_role_goes_to_the_archive_for_all_that_was_delivered() {
     assert_eq!(
         told(&plan(&query, &with(one_account(), archive("trail")), now())),
         [
-            "[-1, -0) history 1 everything Management",
+            "[-1, -0) history 1 sessions of role_name=Admin Management",
             "[-24, -1) trail 1 Management",
         ]
     );
     assert_eq!(
         told(&plan(&query, &one_account(), now())),
-        ["[-24, -0) history 1 everything Management"],
-        "without an archive, event history reads whole"
+        ["[-24, -0) history 1 sessions of role_name=Admin Management"],
+        "without an archive, event history is read by its sessions"
     );
 }
 
@@ -175,9 +175,9 @@ fn a_role_reads_history_where_the_archive_began_later_or_holds_a_part_only() {
     assert_eq!(
         told(&plan(&query, &with(one_account(), young), now())),
         [
-            "[-1, -0) history 1 everything Management",
+            "[-1, -0) history 1 sessions of role_name=Admin Management",
             "[-10, -1) young 1 Management",
-            "[-2160, -10) history 1 everything Management",
+            "[-2160, -10) history 1 sessions of role_name=Admin Management",
             "[-2161, -2160) nobody 1 Management: NotInArchive",
         ]
     );
@@ -186,7 +186,7 @@ fn a_role_reads_history_where_the_archive_began_later_or_holds_a_part_only() {
     assert_eq!(
         told(&plan(&query, &with(one_account(), writes), now())),
         [
-            "[-2160, -0) history 1 everything Management",
+            "[-2160, -0) history 1 sessions of role_name=Admin Management",
             "[-2161, -2160) writes 1 Management",
             "[-2161, -2160) nobody 1 Management reads: NotInArchive",
         ]
@@ -210,10 +210,18 @@ fn several_identities_are_one_scan_with_a_lookup_for_each_attribute() {
         told_apart,
         ["[-24, -0) history 1 Username=alice, Username=bob Management"]
     );
-    // One that has none makes the others' useless.
+    // A role has none, but its sessions do.
     query.identities.push(role("Admin"));
-    let told_apart = told(&plan(&query, &one_account(), now()));
-    assert_eq!(told_apart, ["[-24, -0) history 1 everything Management"]);
+    let with_sessions = told(&plan(&query, &one_account(), now()));
+    let sessions = "sessions of role_name=Admin, Username=alice, Username=bob";
+    assert_eq!(
+        with_sessions,
+        [format!("[-24, -0) history 1 {sessions} Management")]
+    );
+    // Whoever wants it exact reads everything.
+    query.exact_roles = true;
+    let exact = told(&plan(&query, &one_account(), now()));
+    assert_eq!(exact, ["[-24, -0) history 1 everything Management"]);
 }
 
 /// What event history is asked for.
@@ -347,7 +355,10 @@ fn each_identity_has_its_attribute() {
     );
     let admin = || arn("arn:aws:iam::111122223333:role/Admin");
     let source = "iam.amazonaws.com";
-    assert_eq!(attribute(admin(), &[], &[]), Lookups::Whole);
+    assert!(matches!(
+        attribute(admin(), &[], &[]),
+        Lookups::RoleSessions(_)
+    ));
     let names = ["A", "B"].map(|name| LookupAttribute::EventName(name.into()));
     assert_eq!(
         attribute(admin(), &["A", "B"], &["a", "b"]),
@@ -611,14 +622,14 @@ fn an_account_without_event_history_is_left_to_the_archive() {
     assert_eq!(
         told(&plan(&query, &facts, now())),
         [
-            "[-24, -0) history 1 everything Management",
+            "[-24, -0) history 1 sessions of role_name=Admin Management",
             "[-24, -0) nobody 2 Management: NoBackend",
         ]
     );
     assert_eq!(
         told(&plan(&query, &with(facts, archive("trail")), now())),
         [
-            "[-1, -0) history 1 everything Management",
+            "[-1, -0) history 1 sessions of role_name=Admin Management",
             "[-1, -0) trail 2 Management",
             "[-24, -1) trail 1+2 Management",
         ]
@@ -746,7 +757,7 @@ fn a_log_group_stands_in_where_no_archive_reaches() {
             now()
         )),
         [
-            "[-1, -0) history 1 everything Management",
+            "[-1, -0) history 1 sessions of role_name=Admin Management",
             "[-12, -1) group by FilterLogEvents 1 Management",
         ],
         "rather than reading what everybody did"
@@ -754,7 +765,7 @@ fn a_log_group_stands_in_where_no_archive_reaches() {
     assert_eq!(
         told(&plan(&by_role, &facts, now())),
         [
-            "[-1, -0) history 1 everything Management",
+            "[-1, -0) history 1 sessions of role_name=Admin Management",
             "[-12, -1) trail 1 Management",
         ],
         "where both hold it, the archive answers"
