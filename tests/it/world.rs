@@ -168,7 +168,7 @@ impl Answer {
     }
 }
 
-/// A question about `identities`, of everything in `range`, records included.
+/// A question about `identities`, of everything in `range`, records included, roles exactly.
 pub fn question(identities: Vec<Identity>, range: TimeRange) -> EventQuery {
     EventQuery {
         identities,
@@ -182,7 +182,7 @@ pub fn question(identities: Vec<Identity>, range: TimeRange) -> EventQuery {
         order: SearchOrder::default(),
         record_view: RecordView::Full,
         max_events: None,
-        exact_roles: false,
+        exact_roles: true,
         backends: Vec::new(),
         max_scan_bytes: None,
         progress_interval: None,

@@ -9,8 +9,15 @@ use super::Place;
 use super::discovery::Discovery;
 use super::sessions::Sessions;
 use crate::backend::PageCost;
-use crate::plan::role_sessions::RoleSessions;
+use crate::plan::role_sessions::{IssuedBy, RoleSessions};
 use crate::query::{AccountId, EventTime, Region};
+
+/// Sessions are sought where reading whole costs so many times what finding them does at least:
+/// below, it costs at most twice what finding and reading a single session would.
+const WORTH_WHILE: u64 = 4;
+
+/// So many acts are remembered until sessions are found, to hold them against those.
+const MOST_ACTED: usize = 1_000;
 
 /// The sessions of roles that one search has found, by account. Gone with the search.
 #[derive(Debug, Default)]
@@ -39,6 +46,8 @@ struct State {
     efforts: HashMap<Region, Effort>,
     /// Roles that were seen to act, by ARN.
     role_arns: BTreeSet<String>,
+    /// Their sessions that acted before sessions were sought, and when: to be held against those.
+    acted: BTreeSet<(String, EventTime)>,
 }
 
 /// What reading whole costs in one Region, in pages.
@@ -60,11 +69,6 @@ impl OfAccount {
     /// A session of this role acted, if its record tells the role's ARN.
     pub fn role_acts(&self, arn: Option<&str>) {
         lock(&self.state).role_arns.extend(arn.map(str::to_owned));
-    }
-
-    /// Whether sessions have been sought.
-    pub fn has_looked(&self) -> bool {
-        self.found.initialized()
     }
 
     /// How many session names have been found.
@@ -98,8 +102,13 @@ impl OfAccount {
         by: &RoleSessions,
         cost: &mut PageCost,
     ) -> Option<&Result<Sessions, String>> {
-        let least = (by.regions.len() * by.roles.len()) as u64;
-        if !self.found.initialized() && self.whole() < 2 * least {
+        let lookups = by.roles.iter().map(|role| match role.issued_by {
+            IssuedBy::Apis(apis) => apis.len(),
+            IssuedBy::Role { .. } | IssuedBy::RoleOfUnknownPath { .. } => 1,
+        });
+        // In each Region at least a request for each of these, and then for each session.
+        let least = (by.regions.len() * lookups.sum::<usize>()) as u64;
+        if !self.found.initialized() && self.whole() < WORTH_WHILE * least {
             return None;
         }
         let found = self.found.get_or_init(|| async {
@@ -111,16 +120,34 @@ impl OfAccount {
                 // The account's other scans may learn meanwhile how much there is to save.
                 budget: &|| least + self.whole() / 2,
             };
-            discovery.run(cost).await
+            let found = discovery.run(cost).await;
+            if let Ok(sessions) = &found {
+                let acted = std::mem::take(&mut lock(&self.state).acted);
+                for (name, time) in acted {
+                    self.hold(sessions, &name, time);
+                }
+            }
+            found
         });
         Some(found.await)
     }
 
     /// A session of the roles acted: if it is not among those found, they are not all.
-    pub fn hold_against(&self, name: &str, time: EventTime) {
-        if let Some(Ok(sessions)) = self.found.get()
-            && !sessions.explain(name, time)
-        {
+    pub fn acted(&self, name: &str, time: EventTime) {
+        match self.found.get() {
+            Some(Ok(sessions)) => self.hold(sessions, name, time),
+            Some(Err(_)) => {}
+            None => {
+                let acted = &mut lock(&self.state).acted;
+                if acted.len() < MOST_ACTED {
+                    acted.insert((name.to_owned(), time));
+                }
+            }
+        }
+    }
+
+    fn hold(&self, sessions: &Sessions, name: &str, time: EventTime) {
+        if !sessions.explain(name, time) {
             self.refuted.get_or_init(|| {
                 format!("its session {name} acted at {time}, and no event shows what issued it")
             });

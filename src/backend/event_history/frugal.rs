@@ -24,9 +24,6 @@ use crate::plan::role_sessions::RoleSessions;
 use crate::plan::{LookupAttribute, RoleReading};
 use crate::query::{EventTime, TimeRange};
 
-/// So many acts are remembered until the sessions are found, to hold them against those.
-const MOST_ACTING: usize = 1_000;
-
 /// The lookups that are the alternative to reading whole.
 pub(super) enum Alternative {
     /// These.
@@ -42,11 +39,9 @@ pub(super) struct Frugal {
     by: Alternative,
     reading: Merged,
     mode: Mode,
-    /// Pages read whole, and until which second.
+    /// Pages read whole, and the seconds that they hold.
     whole_pages: u64,
-    read_whole_until: EventTime,
-    /// Sessions of the roles that were seen to act, and when.
-    acting: BTreeSet<(String, EventTime)>,
+    whole_seconds: u64,
     told: Option<RoleReading>,
 }
 
@@ -67,8 +62,7 @@ impl Frugal {
             reading: Merged::new([(range, whole)], range.last()),
             mode: Mode::Whole(1),
             whole_pages: 0,
-            read_whole_until: range.end(),
-            acting: BTreeSet::new(),
+            whole_seconds: 0,
             told: None,
             place,
             range,
@@ -108,9 +102,6 @@ impl Frugal {
                     self.mode = Mode::Whole(1);
                     return;
                 };
-                for (name, time) in std::mem::take(&mut self.acting) {
-                    account.hold_against(&name, time);
-                }
                 match (sessions, account.refuted()) {
                     (Err(why), _) => Err(why.clone()),
                     (Ok(_), Some(why)) => Err(why.to_owned()),
@@ -155,9 +146,8 @@ impl Frugal {
     fn pages_left(&self, left: TimeRange) -> u64 {
         let horizon = self.place.horizon();
         let seconds = (left.end().second() - left.start().max(horizon).second()).max(0);
-        let seen = (self.range.end().second() - self.read_whole_until.second()).max(1);
         let pages = u128::from(self.whole_pages) * u128::from(seconds.unsigned_abs());
-        u64::try_from(pages.div_ceil(u128::from(seen.unsigned_abs()))).unwrap_or(u64::MAX)
+        u64::try_from(pages.div_ceil(u128::from(self.whole_seconds.max(1)))).unwrap_or(u64::MAX)
     }
 
     fn read_whole(&mut self, left: TimeRange) {
@@ -207,12 +197,13 @@ impl Frugal {
     }
 
     /// Learns from a page: what it cost, how far it came, and who acted in it.
-    fn learn(&mut self, page: &Page) {
+    fn learn(&mut self, page: &Page, before: EventTime) {
         match &mut self.mode {
             Mode::Whole(pages) => {
                 *pages = pages.saturating_sub(1);
                 self.whole_pages += 1;
-                self.read_whole_until = page.bound.unwrap_or(self.range.start());
+                let bound = page.bound.unwrap_or(self.range.start());
+                self.whole_seconds += (before.second() - bound.second()).max(0).unsigned_abs();
             }
             Mode::Lookups(pages) => *pages = pages.saturating_sub(1),
             Mode::WholeForGood => {}
@@ -233,12 +224,9 @@ impl Frugal {
         for event in &page.events {
             if let Some((name, arn)) = acting(event, by) {
                 account.role_acts(arn);
-                if event.key.time >= settled {
-                    // What issued it may not have arrived.
-                } else if account.has_looked() {
-                    account.hold_against(name, event.key.time);
-                } else if self.acting.len() < MOST_ACTING {
-                    self.acting.insert((name.to_owned(), event.key.time));
+                // Of the youngest, what issued them may not have arrived.
+                if event.key.time < settled {
+                    account.acted(name, event.key.time);
                 }
             }
         }
@@ -260,9 +248,10 @@ impl ScanReader for Frugal {
     async fn next_page(&mut self) -> Result<Page, ScanError> {
         let mut cost = PageCost::default();
         self.choose(&mut cost).await;
+        let before = self.reading.bound();
         match self.reading.next_page().await {
             Ok(mut page) => {
-                self.learn(&page);
+                self.learn(&page, before);
                 // What was read to find sessions is no part of the page's memory.
                 cost.memory_bytes = 0;
                 // Where it matters to the answer, the answer's own reading meets it again.
