@@ -1,5 +1,5 @@
-"""Calls the sandbox's STS, CloudTrail, Athena and CloudWatch Logs with botocore, whose signer and parsers are not those of the SDK
-that the service uses, and compares what comes back with the log files themselves.
+"""Calls the sandbox's STS, CloudTrail, Athena, CloudWatch Logs, Organizations and Account API with botocore, whose
+signer and parsers are not those of the SDK that the service uses, and compares what comes back with the log files themselves.
 
 usage: botocore_check.py SANDBOX_OUTPUT CORPUS_SET DATABASE TABLE
 
@@ -388,6 +388,45 @@ def insights_find_a_user():
     assert (code, status) == ("MalformedQueryException", 400), (code, status)
     code, status = refused(logs.stop_query, queryId="00000000-0000-0000-0000-000000000000")
     assert (code, status) == ("ResourceNotFoundException", 400), (code, status)
+
+
+@checks.check
+def organizations_lists_accounts_in_pages():
+    organizations = client("organizations")
+    accounts, pages, token = [], [], {}
+    while True:
+        page = organizations.list_accounts(MaxResults=1, **token)
+        pages.append(len(page["Accounts"]))
+        accounts += page["Accounts"]
+        if "NextToken" not in page:
+            break
+        token = {"NextToken": page["NextToken"]}
+    assert 0 in pages, pages
+    assert {ACCOUNT} < {account["Id"] for account in accounts}, accounts
+    assert all(account["Status"] == account["State"] == "ACTIVE" for account in accounts), accounts
+    root = organizations.list_roots()["Roots"][0]["Id"]
+    below = organizations.list_accounts_for_parent(ParentId=root)["Accounts"]
+    assert {account["Id"] for account in below} <= {account["Id"] for account in accounts}
+    assert organizations.list_organizational_units_for_parent(ParentId=root)["OrganizationalUnits"] == []
+    assert organizations.list_tags_for_resource(ResourceId=ACCOUNT)["Tags"] == []
+    owner = organizations.describe_organization()["Organization"]["MasterAccountId"]
+    assert owner == client("sts").get_caller_identity()["Account"], owner
+
+
+@checks.check
+def organizations_refuses_members():
+    code, _ = refused(assumed("organizations").list_accounts)
+    assert code == "AccessDeniedException", code
+
+
+@checks.check
+def an_account_lists_its_regions():
+    account = assumed("account")
+    regions = account.list_regions(RegionOptStatusContains=["ENABLED", "ENABLED_BY_DEFAULT"])["Regions"]
+    names = {region["RegionName"] for region in regions}
+    assert "us-east-1" in names and len(names) >= 17, names
+    statuses = {region["RegionOptStatus"] for region in account.list_regions()["Regions"]}
+    assert "DISABLED" in statuses, statuses
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::assembly::Assembly;
 use crate::clock::Clock;
-use crate::config::{self, ConfigError};
+use crate::config::{self, Config, ConfigError};
 use crate::grpc::InProcessServer;
 
 /// How long connecting may take.
@@ -60,6 +60,9 @@ pub enum ChannelError {
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The organization's accounts cannot be listed.
+    #[error("the accounts are not known: {0}")]
+    Accounts(String),
     /// The service in this process does not answer: a defect.
     #[error("the engine in this process does not answer: {}", with_sources(.0))]
     Own(tonic::transport::Error),
@@ -88,9 +91,17 @@ pub async fn to_service(url: &str) -> Result<Opened, ChannelError> {
 }
 
 /// A channel to a service in this process, of the configuration at `file`.
-pub async fn to_own_engine(file: &Path) -> Result<Opened, ChannelError> {
-    let config = config::load(file)?;
-    let assembly = Assembly::of(&config, None, Clock::system()).await;
+pub async fn to_engine_of_file(file: &Path) -> Result<Opened, ChannelError> {
+    to_own_engine(&config::load(file)?).await
+}
+
+/// A channel to a service in this process of this configuration, once its accounts are known.
+pub async fn to_own_engine(config: &Config) -> Result<Opened, ChannelError> {
+    let assembly = Assembly::of(config, None, Clock::system()).await;
+    if let Err(reason) = assembly.accounts_known().await {
+        assembly.finish(STOP_GRACE).await;
+        return Err(ChannelError::Accounts(reason.message));
+    }
     let connected = assembly.connect_in_process().await;
     let (channel, server) = connected.map_err(ChannelError::Own)?;
     Ok(Opened {

@@ -98,9 +98,10 @@ async fn ask(args: &search::SearchArgs) -> search::Ended {
         eprintln!("identity-trail search: {error}");
         return search::Ended::BadUsage;
     }
-    let opened = match &args.config {
-        None => channel::to_service(&args.endpoint).await,
-        Some(file) => channel::to_own_engine(file).await,
+    let opened = match (&args.config, args.organization.config(&args.regions)) {
+        (Some(file), _) => channel::to_engine_of_file(file).await,
+        (None, Some(config)) => channel::to_own_engine(&config).await,
+        (None, None) => channel::to_service(&args.endpoint).await,
     };
     match opened {
         Ok(channel::Opened { channel, own }) => {
@@ -125,7 +126,7 @@ async fn ask(args: &search::SearchArgs) -> search::Ended {
 async fn check(args: &check::CheckArgs) -> check::Checked {
     let opened = match &args.config {
         None => channel::to_service(&args.endpoint).await,
-        Some(file) => channel::to_own_engine(file).await,
+        Some(file) => channel::to_engine_of_file(file).await,
     };
     match opened {
         Ok(channel::Opened { channel, own }) => {

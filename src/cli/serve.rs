@@ -90,7 +90,8 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let mut server = assembly.serve(config.listen).await?;
     tracing::info!(
         address = %server.local_addr(),
-        accounts = config.accounts.list.len(),
+        accounts_listed = config.accounts.list.len(),
+        organization = config.accounts.organization.is_some(),
         archives = config.archives.len(),
         "serving"
     );

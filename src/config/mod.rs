@@ -34,7 +34,7 @@ pub use regions::Regions;
 pub use routing::Routing;
 pub use telemetry::{LogFormat, Telemetry};
 
-use crate::query::AccountId;
+use crate::query::{AccountId, Region};
 use accounts::AccessKeys;
 
 /// The whole configuration, checked.
@@ -174,6 +174,35 @@ impl Config {
                 invalid,
             })?;
         Ok(config)
+    }
+
+    /// Every account of the organization that the hub's own credentials can list, with defaults for
+    /// the rest: what stands in for a file where a role is all that is known. The role is yet to be
+    /// filled in.
+    #[must_use]
+    pub fn of_organization(hub_region: Region, regions: Regions) -> Self {
+        let unwritten = serde_saphyr::Location::UNKNOWN;
+        Self {
+            listen: default_listen(),
+            hub: Hub {
+                region: hub_region,
+                endpoint_url: None,
+                profile: None,
+            },
+            accounts: Accounts {
+                defaults: accounts::AccountDefaults::default(),
+                list: Vec::new(),
+                organization: Some(Spanned::new(Organization::whole(), unwritten, unwritten)),
+            },
+            regions,
+            event_history: EventHistory::default(),
+            archives: Vec::new(),
+            log_groups: Vec::new(),
+            accepted_gaps: Vec::new(),
+            routing: Routing::default(),
+            limits: Limits::default(),
+            telemetry: Telemetry::default(),
+        }
     }
 
     /// How the service gets into `account`; `None` if no list has it. Whether an organization has

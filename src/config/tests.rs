@@ -264,3 +264,144 @@ fn a_trail_is_named_by_its_arn() {
         assert!(refused(&text).contains("a trail's ARN is"), "{wrong}");
     }
 }
+
+/// An organization's accounts, with these lines below `organization`.
+fn organization(lines: &str) -> String {
+    format!(
+        "hub: {{region: us-east-1}}
+accounts:
+  defaults: {{role_name: reader}}
+  organization:
+{lines}regions: all
+"
+    )
+}
+
+#[test]
+fn an_organization_stands_in_for_the_list() {
+    let text = organization(
+        "    refresh: 10m
+    include:
+      - organizational_units: [Workloads/Prod]
+        tags: [environment=prod]
+      - ids: [012345678901]
+    exclude: [{names: ['sandbox-*']}]
+    overrides:
+      - {id: '777788889999', credentials: hub}
+",
+    );
+    let config = Config::parse(&text, "test").unwrap();
+    let organization = &config.accounts.organization.as_ref().unwrap().value;
+    assert_eq!(organization.refresh, std::time::Duration::from_mins(10));
+    assert_eq!(organization.access("aws"), Access::Hub);
+    let included = &organization.include[0].value;
+    assert_eq!(included.selector().organizational_units.len(), 1);
+    let access = |id: &str| config.account_access(id.parse().unwrap());
+    // Whoever is discovered is read by the defaults, unless something else is said.
+    let role = Access::Role {
+        arn: "arn:aws:iam::111122223333:role/reader".into(),
+        external_id: None,
+    };
+    assert_eq!(access("111122223333"), Some(role));
+    assert_eq!(access("777788889999"), Some(Access::Hub));
+    assert_eq!(config.regions, Regions::Enabled { fallback: vec![] });
+
+    let listing = organization_access("    account: '000011112222'\n    role_name: lister\n");
+    let role = Access::Role {
+        arn: "arn:aws:iam::000011112222:role/lister".into(),
+        external_id: None,
+    };
+    assert_eq!(listing, role);
+}
+
+fn organization_access(lines: &str) -> Access {
+    let config = Config::parse(&organization(lines), "test").unwrap();
+    let organization = &config.accounts.organization.as_ref().unwrap().value;
+    organization.access("aws")
+}
+
+#[test]
+fn regions_are_listed_or_those_that_are_enabled() {
+    let regions = |text: &str| {
+        let text = with("regions: [us-east-1]", &format!("regions: {text}"));
+        Config::parse(&text, "test").map(|config| config.regions)
+    };
+    let ireland = || vec!["eu-west-1".parse().unwrap()];
+    assert_eq!(regions("[eu-west-1]").unwrap(), Regions::Listed(ireland()));
+    let fallback = regions("{fallback: [eu-west-1]}").unwrap();
+    assert_eq!(
+        fallback,
+        Regions::Enabled {
+            fallback: ireland()
+        }
+    );
+    for wrong in [
+        "every",
+        "[]",
+        "{fallback: []}",
+        "{fallback: [EU]}",
+        "{all: true}",
+        "3",
+    ] {
+        let told = regions(wrong).unwrap_err().to_string();
+        assert!(told.contains(":7:") || told.contains("line 7 "), "{told}");
+    }
+}
+
+#[test]
+fn a_bad_organization_is_told_by_key_and_line() {
+    for (lines, line, words) in [
+        ("    refresh: 1s\n", 5, &["refresh", "1m"][..]),
+        ("    refesh: 1h\n", 5, &["refesh"]),
+        ("    include: [{units: [a]}]\n", 5, &["units"]),
+        (
+            "    include:\n      - {}\n",
+            6,
+            &["include[0]", "organizational_units"],
+        ),
+        ("    include: [{names: []}]\n", 5, &["empty"]),
+        (
+            "    include: [{organizational_units: [a//b]}]\n",
+            5,
+            &["Workloads/Prod"],
+        ),
+        ("    exclude: [{tags: ['=x']}]\n", 5, &["key"]),
+        (
+            "    tags: false\n    exclude: [{tags: [a]}]\n",
+            6,
+            &["exclude[0]", "tags are not read"],
+        ),
+        ("    role_name: lister\n", 5, &["account"]),
+        ("    external_id: secret-id\n", 5, &["role_name"]),
+        (
+            "    overrides: [{id: '111122223333', credentials: hub, role_name: a}]\n",
+            5,
+            &["overrides[0]", "credentials: hub"],
+        ),
+        (
+            "    tags: true\n  list: [{id: '111122223333'}]\n",
+            5,
+            &["list or organization"],
+        ),
+    ] {
+        let told = refused(&organization(lines));
+        for word in words {
+            assert!(told.contains(word), "{word} is not in:\n{told}");
+        }
+        let line_told =
+            told.contains(&format!("line {line} ")) || told.contains(&format!(":{line}:"));
+        assert!(line_told, "line {line} is not in:\n{told}");
+    }
+    let roleless = organization("    tags: true\n").replace("role_name: reader", "");
+    assert!(refused(&roleless).contains("need a role"));
+    let fixed = organization("    tags: true\n").replace(
+        "role_name: reader",
+        "role_arn: 'arn:aws:iam::111122223333:role/r'",
+    );
+    assert!(refused(&fixed).contains("{account_id}"));
+    let nobody = MINIMAL.replace(
+        "  list:\n    - id: 012345678901\n      role_name: reader\n",
+        "  defaults: {}\n",
+    );
+    assert!(refused(&nobody).contains("organization"));
+}

@@ -40,8 +40,7 @@ pub use hub::HubCredentials;
 pub struct Federation {
     /// What is known of the accounts: replaced as a whole by [`Self::keep_current`] alone.
     known: watch::Sender<Known>,
-    rules: Rules,
-    /// For the ways into accounts that are discovered.
+    /// What the process was started with: which accounts there are, and the ways into them.
     config: Config,
     ways: Ways,
     hub: SdkConfig,
@@ -89,10 +88,8 @@ impl Federation {
             in_flight: Arc::new(Semaphore::new(permits(config.limits.assume_role_calls))),
             session_name: session_name(std::env::var("HOSTNAME").ok().as_deref()).into(),
         };
-        let rules = Rules::new(config);
         let federation = Self {
-            known: watch::channel(rules.known_at_once()).0,
-            rules,
+            known: watch::channel(Rules::new(config).known_at_once()).0,
             config: config.clone(),
             ways: Ways::new(assumer),
             hub,
@@ -122,6 +119,10 @@ impl Federation {
     fn learn_ways(&self, accounts: impl Iterator<Item = AccountId>) {
         let way = |id| Some((id, self.config.account_access(id)?));
         self.ways.learn(accounts.filter_map(way));
+    }
+
+    fn rules(&self) -> Rules<'_> {
+        Rules::new(&self.config)
     }
 
     fn hub_region(&self) -> &Region {

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::error::AwsError;
-use super::protocol::Protocol;
+use super::protocol::{LIST_REGIONS, Protocol};
 use super::services::{Answer, Services};
 
 /// AWS's services take less than this.
@@ -105,16 +105,18 @@ async fn respond(
     let (head, body) = request.into_parts();
     let answer = match (&head.method, head.uri.path()) {
         (&Method::GET, "/healthz") => return Ok(plain(StatusCode::OK, "ok")),
-        (&Method::POST, "/") => match Limited::new(body, MAX_REQUEST_BYTES).collect().await {
-            Ok(body) => services.answer(&head, &body.to_bytes()).await,
-            Err(error) => {
-                tracing::debug!(%error, "sandbox: a request's body was not read");
-                let error = AwsError::new("RequestEntityTooLarge", error.to_string());
-                Answer::Response(Protocol::Json, Err(error.with_status(413)))
+        (&Method::POST, "/" | LIST_REGIONS) => {
+            match Limited::new(body, MAX_REQUEST_BYTES).collect().await {
+                Ok(body) => services.answer(&head, &body.to_bytes()).await,
+                Err(error) => {
+                    tracing::debug!(%error, "sandbox: a request's body was not read");
+                    let error = AwsError::new("RequestEntityTooLarge", error.to_string());
+                    Answer::Response(Protocol::Json, Err(error.with_status(413)))
+                }
             }
-        },
+        }
         _ => {
-            let what = "every AWS service of the sandbox takes POST / only";
+            let what = "the sandbox takes POST / only, and POST /listRegions of the Account API";
             return Ok(plain(StatusCode::NOT_FOUND, what));
         }
     };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::load::{self, LoadReport};
 use super::log_file::LogFile;
 use super::organization::{self, Account, Organization, Story};
+use super::organizations::Directory;
 use super::{Data, StartError};
 
 /// What a sandbox holds, and where its hub is.
@@ -14,6 +15,8 @@ pub struct Holdings {
     pub accounts: Vec<Account>,
     /// Where the hub is.
     pub hub_account_id: String,
+    /// What AWS Organizations says.
+    pub directory: Directory,
     /// All log files, in order of delivery.
     pub files: Arc<[LogFile]>,
     /// What could not be read.
@@ -27,32 +30,38 @@ impl Holdings {
     pub fn of(data: Data) -> Result<Self, StartError> {
         match data {
             Data::Logs(directories) => Ok(Self::of_logs(load::load(&directories)?)),
-            Data::Files { accounts, files } => Self::of_files(accounts, files, None),
+            Data::Files { accounts, files } => {
+                let hub = accounts.first().ok_or(StartError::NoAccounts)?;
+                let directory = Directory::flat(hub, &accounts);
+                Ok(Self::of_files(directory, accounts, files, None))
+            }
             Data::Organization(spec) => {
                 let Organization {
                     accounts,
+                    directory,
                     files,
                     story,
                     ..
                 } = organization::generate(&spec);
-                Self::of_files(accounts, files, Some(story))
+                Ok(Self::of_files(directory, accounts, files, Some(story)))
             }
         }
     }
 
     fn of_files(
+        directory: Directory,
         accounts: Vec<Account>,
         files: Vec<LogFile>,
         story: Option<Story>,
-    ) -> Result<Self, StartError> {
-        let hub = accounts.first().ok_or(StartError::NoAccounts)?;
-        Ok(Self {
-            hub_account_id: hub.id.clone(),
+    ) -> Self {
+        Self {
+            hub_account_id: directory.management_account_id.clone(),
+            directory,
             accounts,
             files: by_delivery(files),
             load_problems: Vec::new(),
             story,
-        })
+        }
     }
 
     fn of_logs(report: LoadReport) -> Self {
@@ -75,8 +84,14 @@ impl Holdings {
             id: id.to_owned(),
             name: id.to_owned(),
         });
+        let accounts: Vec<Account> = accounts.collect();
+        let hub = Account {
+            id: hub_account_id.clone(),
+            name: "hub".to_owned(),
+        };
         Self {
-            accounts: accounts.collect(),
+            directory: Directory::flat(&hub, &accounts),
+            accounts,
             hub_account_id,
             load_problems: report.problems,
             files: by_delivery(report.files),

@@ -4,13 +4,15 @@
 //! load / organization ─▶ LogFile ─┬▶ event_history ─▶ lookup_events ┐
 //!                                 ├▶ athena ────────────────────────┤
 //!                                 └▶ logs ──────────────────────────┤
-//! front_door ─▶ protocol ─▶ services (sigv4, faults, stats) ─▶ sts ─┴▶ answer
+//! front_door ─▶ protocol ─▶ services (sigv4, faults, stats) ─▶ sts ─┤
+//!                                       organizations, account_api ─┴▶ answer
 //! ```
 //!
 //! It keeps AWS's rules (whose account a call is for, who may assume what, quotas, pages, the 90
 //! days) and misbehaves on demand ([`Faults`]). Nothing in it is meant for real data of others: it
 //! binds loopback addresses only.
 
+mod account_api;
 pub mod args;
 pub mod athena;
 mod call_rate;
@@ -27,6 +29,7 @@ pub mod log_file;
 pub mod logs;
 mod lookup_events;
 pub mod organization;
+pub mod organizations;
 mod page_token;
 mod protocol;
 pub mod query_faults;
@@ -39,7 +42,7 @@ mod trail;
 use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
 use sha2::{Digest, Sha256};
 
@@ -52,6 +55,7 @@ pub use organization::{Account, OrganizationSpec, Story};
 pub use stats::{Call, Counts, Stats};
 pub use trail::{Selectors, TrailSettings};
 
+use account_api::AccountApi;
 use athena::engine::Engine;
 use athena::{
     AthenaFaults, AthenaService, AthenaStats, DataFusionEngine, TableFiles, TrinoEngine,
@@ -66,6 +70,7 @@ use load::LoadError;
 use log_file::LogFile;
 use logs::{LogsFaults, LogsService, LogsStats};
 use lookup_events::CloudTrail;
+use organizations::Organizations;
 use page_token::PageTokens;
 use services::Services;
 use stats::Counters;
@@ -129,6 +134,7 @@ impl Sandbox {
         };
         let Holdings {
             accounts,
+            directory,
             hub_account_id,
             files,
             load_problems,
@@ -168,7 +174,13 @@ impl Sandbox {
         };
         let athena = AthenaService::new(engine, table_files, config.athena, athena_faults);
         let logs = LogsService::new(&hub_account_id, &files, config.logs, logs_faults, seed);
+        let page_tokens = || PageTokens::new(seed, config.page_token_lifetime, None);
         let services = Arc::new(Services {
+            organizations: Organizations {
+                directory: RwLock::new(Arc::new(directory)),
+                tokens: page_tokens(),
+            },
+            account_api: AccountApi::new(&files, page_tokens()),
             keyring,
             faults,
             counters: Counters::default(),
@@ -214,6 +226,12 @@ impl Sandbox {
     #[must_use]
     pub fn accounts(&self) -> &[Account] {
         &self.accounts
+    }
+
+    /// Its AWS Organizations; can be changed while it serves.
+    #[must_use]
+    pub fn organizations(&self) -> &Organizations {
+        &self.services.organizations
     }
 
     /// The account of [`Sandbox::hub_credentials`], where Athena and the log group are: the first account of an

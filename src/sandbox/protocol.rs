@@ -9,6 +9,9 @@ use super::error::AwsError;
 use super::sigv4::Refusal;
 use super::sts::{Form, NAMESPACE};
 
+/// The one path of the Account API that the sandbox has.
+pub const LIST_REGIONS: &str = "/listRegions";
+
 /// One call, as the request names it.
 #[derive(Debug)]
 pub enum Operation {
@@ -23,6 +26,18 @@ pub enum Operation {
     CloudTrail {
         /// The part of `X-Amz-Target` after the last dot.
         name: String,
+        /// The body.
+        body: Value,
+    },
+    /// Organizations speaks JSON 1.1.
+    Organizations {
+        /// The part of `X-Amz-Target` after the last dot.
+        name: String,
+        /// The body.
+        body: Value,
+    },
+    /// The Account API speaks JSON with a path for each operation.
+    ListRegions {
         /// The body.
         body: Value,
     },
@@ -47,6 +62,8 @@ pub enum Operation {
 pub enum Protocol {
     /// `application/x-amz-json-1.1`.
     Json,
+    /// `application/json`, the operation in the path.
+    RestJson,
     /// XML, as the query protocol answers.
     Query,
 }
@@ -54,6 +71,14 @@ pub enum Protocol {
 impl Operation {
     /// Reads which call a request is.
     pub fn of(head: &Parts, body: &[u8]) -> Result<Self, (Protocol, AwsError)> {
+        if head.uri.path() == LIST_REGIONS {
+            let body = serde_json::from_slice(body)
+                .map_err(|error| AwsError::new("ValidationException", error.to_string()));
+            return match body {
+                Ok(body) => Ok(Self::ListRegions { body }),
+                Err(error) => Err((Protocol::RestJson, error)),
+            };
+        }
         match text(&head.headers, "x-amz-target") {
             Some(target) => Self::json(target, body).map_err(|error| (Protocol::Json, error)),
             None => Self::query(body).map_err(|error| (Protocol::Query, error)),
@@ -75,6 +100,10 @@ impl Operation {
             "CloudTrail_20131101" | "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101" => {
                 let body = parse()?;
                 Ok(Self::CloudTrail { name, body })
+            }
+            "AWSOrganizationsV20161128" => {
+                let body = parse()?;
+                Ok(Self::Organizations { name, body })
             }
             "AmazonAthena" => {
                 let body = parse()?;
@@ -104,6 +133,8 @@ impl Operation {
             Self::Sts { .. } => "sts",
             Self::CloudTrail { .. } => "cloudtrail",
             Self::Athena { .. } => "athena",
+            Self::Organizations { .. } => "organizations",
+            Self::ListRegions { .. } => "account",
             Self::Logs { .. } => "logs",
         }
     }
@@ -113,8 +144,10 @@ impl Operation {
         match self {
             Self::Sts { action: name, .. }
             | Self::CloudTrail { name, .. }
+            | Self::Organizations { name, .. }
             | Self::Athena { name, .. }
             | Self::Logs { name, .. } => name,
+            Self::ListRegions { .. } => "ListRegions",
         }
     }
 
@@ -122,7 +155,11 @@ impl Operation {
     pub fn protocol(&self) -> Protocol {
         match self {
             Self::Sts { .. } => Protocol::Query,
-            Self::CloudTrail { .. } | Self::Athena { .. } | Self::Logs { .. } => Protocol::Json,
+            Self::ListRegions { .. } => Protocol::RestJson,
+            Self::Organizations { .. }
+            | Self::CloudTrail { .. }
+            | Self::Athena { .. }
+            | Self::Logs { .. } => Protocol::Json,
         }
     }
 }
@@ -132,6 +169,7 @@ impl Protocol {
     pub fn content_type(self) -> &'static str {
         match self {
             Self::Json => "application/x-amz-json-1.1",
+            Self::RestJson => "application/json",
             Self::Query => "text/xml",
         }
     }
@@ -139,6 +177,11 @@ impl Protocol {
     /// What AWS answers to a refused signature.
     pub fn refusal(self, refusal: &Refusal) -> AwsError {
         let (code, status) = match (self, refusal) {
+            (Self::RestJson, Refusal::Missing) => ("MissingAuthenticationTokenException", 403),
+            (Self::RestJson, Refusal::Incomplete(_)) => ("IncompleteSignatureException", 403),
+            (Self::RestJson, Refusal::UnknownKey) => ("UnrecognizedClientException", 403),
+            (Self::RestJson, Refusal::Expired) => ("ExpiredTokenException", 403),
+            (Self::RestJson, Refusal::Wrong(_)) => ("InvalidSignatureException", 403),
             (Self::Json, Refusal::Missing) => ("MissingAuthenticationTokenException", 400),
             (Self::Json, Refusal::Incomplete(_)) => ("IncompleteSignatureException", 400),
             (Self::Json, Refusal::UnknownKey) => ("UnrecognizedClientException", 400),
@@ -157,6 +200,9 @@ impl Protocol {
     pub fn throttle(self) -> AwsError {
         match self {
             Self::Json => AwsError::new("ThrottlingException", "Rate exceeded"),
+            Self::RestJson => {
+                AwsError::new("TooManyRequestsException", "Rate exceeded").with_status(429)
+            }
             Self::Query => AwsError::new("Throttling", "Rate exceeded"),
         }
     }
@@ -164,7 +210,7 @@ impl Protocol {
     /// An error's body.
     pub fn error_body(self, error: &AwsError, request_id: &str) -> String {
         match self {
-            Self::Json => {
+            Self::Json | Self::RestJson => {
                 let mut body = json!({"__type": error.code, "Message": error.message});
                 for (name, value) in &error.members {
                     body[*name] = json!(value);

@@ -7,12 +7,14 @@ use jiff::Timestamp;
 
 use crate::clock::Clock;
 
+use super::account_api::AccountApi;
 use super::athena::AthenaService;
 use super::credentials::{Keyring, Principal};
 use super::error::AwsError;
 use super::faults::{Denial, Faults};
 use super::logs::LogsService;
 use super::lookup_events::CloudTrail;
+use super::organizations::Organizations;
 use super::protocol::{Operation, Protocol};
 use super::sigv4::{self, Caller};
 use super::stats::{Call, Counters};
@@ -30,6 +32,8 @@ pub struct Services {
     pub(super) cloudtrail: Arc<CloudTrail>,
     pub(super) trails: Trails,
     pub(super) athena: AthenaService,
+    pub(super) organizations: Organizations,
+    pub(super) account_api: AccountApi,
     pub(super) logs: LogsService,
 }
 
@@ -128,6 +132,18 @@ impl Services {
                 let answer = self.logs.handle(account, &caller.region, &name, body, now);
                 answer.await
             }
+            Operation::Organizations { name, body } => {
+                self.authorize(principal, &format!("organizations:{name}"))?;
+                let answer = self.organizations.handle(principal, &name, &body);
+                answer.map(|answer| answer.to_string())
+            }
+            Operation::ListRegions { body } => {
+                self.authorize(principal, "account:ListRegions")
+                    .map_err(|error| error.with_status(403))?;
+                let disabled = self.faults.read(|faults| faults.disabled_regions.clone());
+                let answer = self.account_api.list_regions(&body, &disabled);
+                answer.map(|answer| answer.to_string())
+            }
             Operation::CloudTrail { name, body } => {
                 self.authorize(principal, &format!("cloudtrail:{name}"))?;
                 let place = (&*principal.account_id, &*caller.region);
@@ -169,7 +185,7 @@ fn is_throttle(error: &AwsError) -> bool {
 
 fn disabled_region(operation: &Operation, principal: &Principal) -> AwsError {
     match operation.protocol() {
-        Protocol::Json => AwsError::new(
+        Protocol::Json | Protocol::RestJson => AwsError::new(
             "UnrecognizedClientException",
             "The security token included in the request is invalid.",
         ),

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 /// One kind of call.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Call {
-    /// `sts`, `cloudtrail`, `athena` or `logs`.
+    /// As it is signed for, such as `sts` or `cloudtrail`.
     pub service: &'static str,
     /// The operation, such as `LookupEvents`.
     pub operation: String,

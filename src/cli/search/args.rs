@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use jiff::{SignedDuration, Timestamp};
 
+use super::organization::OrganizationArgs;
 use super::window::{self, When};
 use crate::grpc::pb;
 use crate::grpc::pb::identity::Kind;
@@ -62,6 +63,20 @@ pub struct SearchArgs {
     /// Only this account; repeatable [default: all]
     #[arg(long = "account", value_name = "ID", help_heading = "Scope")]
     pub accounts: Vec<String>,
+    /// Only accounts of this name, * for any characters; repeatable
+    #[arg(long = "account-name", value_name = "NAME", help_heading = "Scope")]
+    pub account_names: Vec<String>,
+    /// Only accounts in this organizational unit or below it, by id (ou-…) or path of names
+    /// (Workloads/Prod); repeatable
+    #[arg(long = "ou", value_name = "UNIT", help_heading = "Scope")]
+    pub organizational_units: Vec<String>,
+    /// Only accounts with this tag; repeatable: any value of one key, every key
+    #[arg(
+        long = "account-tag",
+        value_name = "KEY[=VALUE]",
+        help_heading = "Scope"
+    )]
+    pub account_tags: Vec<String>,
     /// Only this Region; repeatable [default: all that the service reads]
     #[arg(long = "region", value_name = "REGION", help_heading = "Scope")]
     pub regions: Vec<String>,
@@ -156,6 +171,9 @@ pub struct SearchArgs {
     /// Ask no service: read this configuration and run the engine in this process
     #[arg(long, value_name = "FILE", help_heading = "Service")]
     pub config: Option<PathBuf>,
+    /// An organization, read without a configuration.
+    #[command(flatten)]
+    pub organization: OrganizationArgs,
     /// End after this long with what is known by then (30s, 10m)
     #[arg(long, value_name = "TIME", value_parser = window::duration, help_heading = "Service")]
     pub timeout: Option<SignedDuration>,
@@ -264,7 +282,7 @@ impl SearchArgs {
             end_time: self.until.map(proto_time),
             lookback,
             account_ids: self.accounts.clone(),
-            account_selector: None,
+            account_selector: self.account_selector(),
             regions: self.regions.clone(),
             filter: Some(filter),
             order: pb::SearchOrder::NewestFirst.into(),
@@ -295,6 +313,25 @@ impl SearchArgs {
                 Output::Jsonl
             }
         })
+    }
+
+    fn account_selector(&self) -> Option<pb::AccountSelector> {
+        let tag = |text: &String| match text.split_once('=') {
+            Some((key, value)) => pb::AccountTag {
+                key: key.to_owned(),
+                value: Some(value.to_owned()),
+            },
+            None => pb::AccountTag {
+                key: text.clone(),
+                value: None,
+            },
+        };
+        let selector = pb::AccountSelector {
+            names: self.account_names.clone(),
+            organizational_units: self.organizational_units.clone(),
+            tags: self.account_tags.iter().map(tag).collect(),
+        };
+        (selector != pb::AccountSelector::default()).then_some(selector)
     }
 
     /// How long the answer may take.
@@ -421,6 +458,7 @@ impl SearchArgs {
         }
         match &self.config {
             Some(config) => flag("config", &config.to_string_lossy()),
+            None if self.organization.org => self.organization.write(&mut flag),
             None => flag("endpoint", &self.endpoint),
         }
         line

@@ -217,6 +217,15 @@ fn asked_again(args: &SearchArgs) -> String {
     for account in &args.accounts {
         let _ = write!(line, " --account {}", shell_word(account));
     }
+    for (flag, values) in [
+        ("account-name", &args.account_names),
+        ("ou", &args.organizational_units),
+        ("account-tag", &args.account_tags),
+    ] {
+        for value in values {
+            let _ = write!(line, " --{flag} {}", shell_word(value));
+        }
+    }
     for region in &args.regions {
         let _ = write!(line, " --region {}", shell_word(region));
     }

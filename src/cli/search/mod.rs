@@ -7,6 +7,7 @@ mod coverage;
 mod csv_output;
 mod explain;
 pub(super) mod json_output;
+mod organization;
 mod progress;
 mod save;
 pub(super) mod table;

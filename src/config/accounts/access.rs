@@ -72,8 +72,15 @@ impl RoleArnTemplate {
         self.0.replace(Self::ACCOUNT, &account.to_string())
     }
 
+    /// The template as written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Whether it has a place for the account.
-    pub(super) fn names_the_account(&self) -> bool {
+    #[must_use]
+    pub fn names_the_account(&self) -> bool {
         self.0.contains(Self::ACCOUNT)
     }
 }

@@ -26,10 +26,10 @@ use crate::config::{Accounts, Config, Regions};
 use crate::plan::facts::AccountFacts;
 use crate::plan::inventory::{Known, LeftOutAccount, Membership};
 use crate::plan::{Inventory, Reason};
-use crate::query::AccountId;
+use crate::query::{AccountId, Region};
 
 /// How soon an organization that could not be read is read again: at first, and at most.
-const RETRY: Duration = Duration::from_secs(5);
+const RETRY: Duration = Duration::from_secs(1);
 const RETRY_AT_MOST: Duration = Duration::from_mins(5);
 /// How soon accounts are asked again for Regions that they did not tell.
 const RETRY_REGIONS: Duration = Duration::from_mins(5);
@@ -37,10 +37,10 @@ const RETRY_REGIONS: Duration = Duration::from_mins(5);
 const REGIONS_LIVE: Duration = Duration::from_hours(1);
 
 /// What the configuration says about accounts and Regions.
-#[derive(Debug, Clone)]
-pub(super) struct Rules {
-    accounts: Accounts,
-    regions: Regions,
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rules<'a> {
+    accounts: &'a Accounts,
+    regions: &'a Regions,
 }
 
 /// The accounts that count, before their Regions are known.
@@ -58,20 +58,20 @@ struct Member {
     membership: Option<Arc<Membership>>,
 }
 
-impl Rules {
-    pub fn new(config: &Config) -> Self {
+impl<'a> Rules<'a> {
+    pub fn new(config: &'a Config) -> Self {
         Self {
-            accounts: config.accounts.clone(),
-            regions: config.regions.clone(),
+            accounts: &config.accounts,
+            regions: &config.regions,
         }
     }
 
-    fn organization(&self) -> Option<&Organization> {
+    fn organization(&self) -> Option<&'a Organization> {
         self.accounts.organization.as_ref().map(|org| &org.value)
     }
 
     /// What is known without asking anybody, if that is all there is to know.
-    pub fn known_at_once(&self) -> Known {
+    pub fn known_at_once(self) -> Known {
         let listed = matches!(self.regions, Regions::Listed(_))
             || self.accounts.list.iter().all(|a| a.value.regions.is_some());
         let inventory = (self.organization().is_none() && listed).then(|| {
@@ -112,7 +112,7 @@ impl Rules {
             membership: member.membership.clone(),
             ..AccountFacts::new(
                 member.id,
-                regions.unwrap_or_else(|| match &self.regions {
+                regions.unwrap_or_else(|| match self.regions {
                     Regions::Listed(regions) => regions.clone(),
                     Regions::Enabled { .. } => Vec::new(),
                 }),
@@ -121,8 +121,8 @@ impl Rules {
     }
 
     /// The Regions to fall back to, if this account is to be asked for its own.
-    fn asks_for_regions(&self, account: AccountId) -> Option<&[crate::query::Region]> {
-        match &self.regions {
+    fn asks_for_regions(&self, account: AccountId) -> Option<&'a [Region]> {
+        match self.regions {
             Regions::Enabled { fallback } => {
                 let own = self.accounts.get(account);
                 own.is_none_or(|own| own.regions.is_none())
@@ -146,7 +146,7 @@ impl Federation {
     /// Whether accounts or Regions must be asked for, so that [`Self::keep_current`] has a task.
     #[must_use]
     pub fn discovers_accounts(&self) -> bool {
-        self.rules.known_at_once().inventory.is_none()
+        self.rules().known_at_once().inventory.is_none()
     }
 
     /// Discovers the accounts and keeps them current until `stop`; returns at once where there is
@@ -167,7 +167,11 @@ impl Federation {
 
 impl Discovery<'_> {
     async fn run(&mut self) {
-        let refresh = self.federation.rules.organization().map(|org| org.refresh);
+        let refresh = self
+            .federation
+            .rules()
+            .organization()
+            .map(|org| org.refresh);
         let mut read_at = Instant::now();
         loop {
             if Instant::now() >= read_at {
@@ -196,12 +200,12 @@ impl Discovery<'_> {
     }
 
     async fn members(&self) -> Result<Members, Reason> {
-        match self.federation.rules.organization() {
+        match self.federation.rules().organization() {
             Some(organization) => {
                 let now = self.clock.now();
                 self.federation.discover(organization, now).await
             }
-            None => Ok(self.federation.rules.listed()),
+            None => Ok(self.federation.rules().listed()),
         }
     }
 
@@ -227,7 +231,7 @@ impl Discovery<'_> {
 
     /// Makes an inventory of the members and makes it known; whether all Regions are known.
     async fn publish(&mut self, members: &Members) -> bool {
-        let rules = &self.federation.rules;
+        let rules = self.federation.rules();
         self.federation
             .learn_ways(members.accounts.iter().map(|member| member.id));
         let mut facts: Vec<_> = members.accounts.iter().map(|m| rules.facts(m)).collect();
@@ -257,7 +261,7 @@ impl Discovery<'_> {
 
     /// An override for an account that is not there does nothing: most likely a slip.
     fn warn_of_overrides(&self, inventory: &Inventory) {
-        let organization = self.federation.rules.organization();
+        let organization = self.federation.rules().organization();
         let overrides = organization.iter().flat_map(|org| &org.overrides);
         let left_out: HashSet<_> = inventory
             .left_out

@@ -30,7 +30,7 @@ impl KnownRegions {
     pub async fn learn(&mut self, federation: &Federation, accounts: &mut [AccountFacts]) {
         let due: Vec<AccountId> = accounts
             .iter()
-            .filter(|account| federation.rules.asks_for_regions(account.id).is_some())
+            .filter(|account| federation.rules().asks_for_regions(account.id).is_some())
             .filter(|account| {
                 let known = self.0.get(&account.id);
                 known.is_none_or(|(asked_at, _)| asked_at.elapsed() >= REGIONS_LIVE)
@@ -60,7 +60,7 @@ impl KnownRegions {
             }
         }
         for account in accounts {
-            let Some(fallback) = federation.rules.asks_for_regions(account.id) else {
+            let Some(fallback) = federation.rules().asks_for_regions(account.id) else {
                 continue;
             };
             if let Some((_, regions)) = self.0.get(&account.id) {
@@ -84,7 +84,10 @@ fn told(mut reason: Reason, fallback: &[Region]) -> Reason {
             names.join(", ")
         )
     };
-    reason.message = format!("{}; {meaning}", reason.message);
+    reason.message = format!(
+        "the account's enabled Regions are not known: {}; {meaning}",
+        reason.message
+    );
     reason
 }
 

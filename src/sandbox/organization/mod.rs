@@ -9,6 +9,7 @@
 //! | `identity`, `apis`, `record` | how callers, calls and records look |
 //! | `trail` | where records are written down, and how credentials are issued |
 //! | `delivery` | records to files |
+//! | `units` | what AWS Organizations says: units, tags, a closed account |
 
 mod apis;
 mod cast;
@@ -25,6 +26,7 @@ mod record;
 mod sign_in;
 mod story;
 mod trail;
+mod units;
 
 #[cfg(test)]
 mod tests;
@@ -32,6 +34,7 @@ mod tests;
 use jiff::Timestamp;
 
 use crate::sandbox::log_file::LogFile;
+use crate::sandbox::organizations::Directory;
 use cast::Cast;
 use days::DAY;
 use dice::Dice;
@@ -76,6 +79,8 @@ pub struct Organization {
     pub id: String,
     /// Its accounts, the management account first.
     pub accounts: Vec<Account>,
+    /// The same as AWS Organizations has them, one closed account more among them.
+    pub directory: Directory,
     /// Its log files, by delivery time.
     pub files: Vec<LogFile>,
     /// What there is to find.
@@ -117,6 +122,7 @@ pub fn generate(spec: &OrganizationSpec) -> Organization {
     let account_name = |id: &str| cast.account_by_id(id).name.clone();
     let files = delivery::deliver(&mut dice, &id, account_name, records);
     Organization {
+        directory: units::directory(&id, &cast.accounts),
         id,
         accounts: cast.accounts,
         files,
