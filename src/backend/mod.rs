@@ -162,12 +162,24 @@ pub struct Page {
     /// No event still to come is read before this second, in the search's order: newest first, all
     /// are at or before it, oldest first, at or after it. `None` at the end of the scan.
     pub bound: Option<EventTime>,
-    /// No further pages: all of the scan's interval was read.
+    /// A part of the interval that can no longer be read, as far as the reader has come: the scan
+    /// goes on beyond it.
+    pub lost: Option<Lost>,
+    /// No further pages: all of the scan's interval was read, but for what was lost.
     pub end: bool,
     /// How the scan reads roles, as far as that is decided: the last that is told holds.
     pub role_reading: Option<RoleReading>,
     /// What this page cost.
     pub cost: PageCost,
+}
+
+/// Seconds that a scan passed over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lost {
+    /// Which.
+    pub range: TimeRange,
+    /// Why, and what to do.
+    pub reason: Reason,
 }
 
 /// What a page cost.
@@ -185,6 +197,8 @@ pub struct PageCost {
     pub bytes_scanned_total: u64,
     /// How much memory the events take, about, in bytes.
     pub memory_bytes: u64,
+    /// How much the events take that the reader holds back until it has read more, likewise.
+    pub held_back_bytes: u64,
 }
 
 impl PageCost {

@@ -43,7 +43,7 @@ impl ScanOutcome {
     /// What of the interval asked was not read, or holds records that could not be read; none if
     /// nothing remains. What was read and is unverified is not in it.
     ///
-    /// Scans read from the newest end, so what remains is one interval at the oldest.
+    /// Scans read from one end, so what remains is one interval at the other.
     #[must_use]
     pub fn remaining(&self) -> Option<TimeRange> {
         match (self.state, self.covered) {
@@ -53,11 +53,8 @@ impl ScanOutcome {
             ) => None,
             // Nobody knows when what could not be read happened.
             _ if self.counts.unreadable_records > 0 => Some(self.asked),
-            (_, Some(covered)) if covered.start() > self.asked.start() => {
-                self.asked.before(covered.start())
-            }
-            // All was read and yet it is not complete: somewhere in it a record is missing.
-            _ => Some(self.asked),
+            // Where all was read and yet it is not complete, somewhere in it a record is missing.
+            (_, covered) => (self.asked.without(covered).first().copied()).or(Some(self.asked)),
         }
     }
 }

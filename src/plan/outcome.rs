@@ -26,7 +26,8 @@ pub struct ScanOutcome {
     pub state: OutcomeState,
     /// The interval asked.
     pub asked: TimeRange,
-    /// The part of it that was read, newest end included; `None` if nothing was.
+    /// The part of it that was read: from its newest end on, or from its oldest if the search reads
+    /// oldest first; `None` if nothing was.
     pub covered: Option<TimeRange>,
     /// Of what was read, the days of which an archive has no log file, or for which that could not be
     /// found out. Of an outcome that is complete there are none.

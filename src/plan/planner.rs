@@ -3,7 +3,7 @@
 //! [`super::routing`] says who serves each second; here seconds become scans: one of event history
 //! for each account, Region and interval, and one of an archive or a log group for *all* accounts
 //! that it serves in an interval. What AWS runs a query for is cut into slices that double in length
-//! towards the past.
+//! from the end that is read first.
 //!
 //! | asked | planned |
 //! |---|---|
@@ -11,7 +11,7 @@
 //! | `regions` empty | the Regions configured for each account; archives and log groups are asked for exactly these too, so that both sides of the horizon answer the same question |
 //! | an account's enabled Regions, which could not be learned | the Regions to fall back to, if there are any, and a gap for all others |
 //! | accounts with different Regions | one scan of the archive or log group for each set of Regions: a scan's accounts and Regions are all combined |
-//! | `resume` with a position | only what lies at or before the position's second, under the first stream's horizon: the rest was answered by that stream, whose summary reports it |
+//! | `resume` with a position | only what is read from the position's second on, under the first stream's horizon: the rest was answered by that stream, whose summary reports it |
 //! | a log group | Logs Insights for an interval of at least `insights_min_interval`, else `FilterLogEvents`, unless the log group says which; never `FilterLogEvents` for what was logged before 2024, which it does not read newest first |
 //! | `categories` that different backends serve | scans of the same seconds that own different categories |
 
@@ -31,7 +31,7 @@ use super::routing::{Owner, Piece, Router};
 use super::scan::{EventPart, Gap, LogsMethod, QueryPlan, Scan, ScanId, ScanTarget};
 use super::slices::slices;
 use crate::query::{
-    AccountId, BackendKind, EventCategory, EventQuery, EventTime, Region, TimeRange,
+    AccountId, BackendKind, EventCategory, EventQuery, EventTime, Region, SearchOrder, TimeRange,
 };
 
 /// Cuts the question into scans and gaps: every (account, Region, second, category) asked for is
@@ -42,7 +42,7 @@ use crate::query::{
 pub fn plan(query: &EventQuery, facts: &Facts, now: Timestamp) -> QueryPlan {
     let position = query.resume.as_ref().and_then(|r| r.position.as_ref());
     let left = match position {
-        Some(position) => query.range.before(position.time.plus(1)),
+        Some(position) => query.order.rest(query.range, position.time),
         None => Some(query.range),
     };
     let router = Router::new(query, facts, left.unwrap_or(query.range), now);
@@ -176,8 +176,9 @@ impl Parts {
         }
     }
 
-    /// All scans, newest end first, numbered in this order.
+    /// All scans in reading order, numbered so.
     fn scans(&self, query: &EventQuery, router: &Router<'_>, facts: &Facts) -> Vec<Scan> {
+        let order = query.order;
         let lookups = self.lookups(query, router, facts);
         let mut scans: Vec<Scan> = self
             .histories
@@ -197,7 +198,8 @@ impl Parts {
             .collect();
         for (number, store) in router.stores.iter().enumerate() {
             for (range, (regions, categories), accounts) in self.together(number) {
-                for (range, target) in targets(*store, range, &accounts, &regions, &facts.routing) {
+                let targets = targets(*store, range, order, &accounts, &regions, &facts.routing);
+                for (range, target) in targets {
                     scans.push(Scan {
                         id: ScanId(0),
                         target,
@@ -208,7 +210,7 @@ impl Parts {
             }
         }
         // Stable: accounts and Regions stay in their order.
-        scans.sort_by_key(|scan| std::cmp::Reverse((scan.range.end(), scan.range.start())));
+        scans.sort_by_key(|scan| (order.rank(order.first(scan.range)), scan.range.duration()));
         for (number, scan) in (0..).zip(&mut scans) {
             scan.id = ScanId(number);
         }
@@ -325,6 +327,7 @@ impl Parts {
 fn targets(
     store: Store<'_>,
     range: TimeRange,
+    order: SearchOrder,
     accounts: &BTreeSet<AccountId>,
     regions: &BTreeSet<Region>,
     routing: &Routing,
@@ -336,7 +339,7 @@ fn targets(
                 accounts: accounts.clone(),
                 regions: Some(regions.clone()),
             };
-            let slices = slices(range, routing.first_slice).into_iter();
+            let slices = slices(range, routing.first_slice, order).into_iter();
             return slices.map(|slice| (slice, target.clone())).collect();
         }
         Store::LogGroup(log_group) => log_group,
@@ -353,7 +356,7 @@ fn targets(
         ReadLogsWith::Auto | ReadLogsWith::FilterLogEvents => range.from(filterable_from()),
     };
     let queried = filtered.map_or(Some(range), |filtered| range.before(filtered.start()));
-    let slices = queried.map(|range| slices(range, routing.first_slice));
+    let slices = queried.map(|range| slices(range, routing.first_slice, order));
     let queries = slices.into_iter().flatten();
     filtered
         .map(|range| (range, target(LogsMethod::FilterLogEvents)))

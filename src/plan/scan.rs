@@ -17,8 +17,8 @@ pub struct ScanId(pub u32);
 /// part and gaps beside it say which events it does not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueryPlan {
-    /// The interval that is left to answer: the one asked for, on resumption only what lies at or
-    /// before the position's second. What was answered earlier is not planned again.
+    /// The interval that is left to answer: the one asked for, on resumption only what is read from
+    /// the position's second on. What was answered earlier is not planned again.
     pub range: TimeRange,
     /// 90 days before the plan's now (on resumption, the first stream's): event history holds
     /// nothing older.
@@ -27,7 +27,7 @@ pub struct QueryPlan {
     pub settled_until: EventTime,
     /// The accounts that the search reads, in order of their ids.
     pub accounts: Vec<AccountId>,
-    /// The scans, newest end first.
+    /// The scans, in reading order: by the end that is read first.
     pub scans: Vec<Scan>,
     /// What no scan reads, and why.
     pub gaps: Vec<Gap>,

@@ -90,6 +90,17 @@ impl SearchOrder {
         }
     }
 
+    /// The second of `range` that is read after its first `seconds`; the one beyond it if it has
+    /// no more than these.
+    #[must_use]
+    pub fn skip(self, range: TimeRange, seconds: i64) -> EventTime {
+        match self {
+            Self::NewestFirst => range.last().plus(-seconds),
+            Self::OldestFirst => range.start().plus(seconds),
+        }
+        .clamp(range.start().plus(-1), range.end())
+    }
+
     /// What of `range` is left to read at `second`, that second included.
     #[must_use]
     pub fn rest(self, range: TimeRange, second: EventTime) -> Option<TimeRange> {
@@ -146,11 +157,15 @@ mod tests {
             start in -50..50_i64,
             length in 1..20_i64,
             at in -60..80_i64,
+            skipped in 0..25_i64,
         ) {
             let range = TimeRange::new(time(start), time(start + length)).unwrap();
             let all = seconds(Some(range), order);
             prop_assert_eq!(order.first(range), time(all[0]));
             prop_assert_eq!(order.beyond(range), order.next(time(*all.last().unwrap())));
+            let after = usize::try_from(skipped).unwrap();
+            let expected = all.get(after).map_or(order.beyond(range), |second| time(*second));
+            prop_assert_eq!(order.skip(range, skipped), expected);
             for pair in all.windows(2) {
                 let [a, b] = [time(pair[0]), time(pair[1])];
                 prop_assert_eq!(order.next(a), b);

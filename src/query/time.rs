@@ -126,6 +126,20 @@ impl TimeRange {
         Self::new(self.start.max(time), self.end)
     }
 
+    /// What of the interval none of `others` contains, oldest first.
+    #[must_use]
+    pub fn without(self, others: impl IntoIterator<Item = Self>) -> Vec<Self> {
+        let mut left = vec![self];
+        for other in others {
+            left = left
+                .into_iter()
+                .flat_map(|part| [part.before(other.start), part.from(other.end)])
+                .flatten()
+                .collect();
+        }
+        left
+    }
+
     /// How long the interval is.
     #[must_use]
     pub fn duration(self) -> SignedDuration {

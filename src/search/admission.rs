@@ -77,7 +77,8 @@ impl<'a> Admission<'a> {
 
     fn passed(&self, event: &Event) -> bool {
         let position = self.query.resume.as_ref().and_then(|r| r.position.as_ref());
-        position.is_some_and(|position| event.key >= *position)
+        let order = self.query.order;
+        position.is_some_and(|position| order.compare(&event.key, position).is_le())
     }
 }
 

@@ -9,7 +9,7 @@ use super::engine::Shared;
 use super::item::{KeyOwner, Route};
 use crate::backend::SearchContext;
 use crate::plan::{Inventory, Reason, ReasonCode, Scan, ScanTarget};
-use crate::query::{AccessKeyId, Identity};
+use crate::query::{AccessKeyId, Identity, SearchOrder};
 
 /// Whose the access keys of the question are: worth more than many accounts that say nothing.
 pub(super) async fn read_key_owners(
@@ -45,8 +45,8 @@ pub(super) async fn read_key_owners(
     futures::future::join_all(owners).await
 }
 
-/// Scans that differ only in account and Region, together.
-pub(super) fn routes(scans: &[Scan]) -> Vec<Route> {
+/// Scans that differ only in account and Region, together, in reading order.
+pub(super) fn routes(order: SearchOrder, scans: &[Scan]) -> Vec<Route> {
     let mut routes: BTreeMap<_, Route> = BTreeMap::new();
     for scan in scans {
         let (archive, log_group, accounts, regions, narrowed_by) = match &scan.target {
@@ -87,8 +87,8 @@ pub(super) fn routes(scans: &[Scan]) -> Vec<Route> {
         };
         let backend = scan.target.backend();
         let key = (
-            std::cmp::Reverse(scan.range.end()),
-            scan.range.start(),
+            order.rank(order.first(scan.range)),
+            order.rank(order.beyond(scan.range)),
             backend,
             archive.clone(),
             log_group.clone(),

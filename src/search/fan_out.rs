@@ -15,7 +15,7 @@ use super::admission::Admission;
 use super::merge::{Lane, Merge};
 use crate::backend::{Page, ScanError, ScanReader, SearchContext};
 use crate::plan::{Reason, ReasonCode, Scan};
-use crate::query::{AccountId, Event, EventTime};
+use crate::query::{AccountId, Event, Rank, SearchOrder};
 
 /// What a page is assumed to take before it is known: 50 records of a generous size.
 const ASSUMED_PAGE_BYTES: u64 = 64 * 1024;
@@ -79,11 +79,13 @@ pub struct FanOut {
     scans: Vec<Arc<Scan>>,
     /// By lane; `None` while a step is under way and after the end.
     readers: Vec<Option<Box<dyn ScanReader>>>,
-    /// Idle lanes that may take a step, by bound.
-    runnable: BTreeSet<(EventTime, Lane)>,
-    /// Idle lanes that have read far enough ahead, by bound.
-    parked: BTreeSet<(EventTime, Lane)>,
+    /// Idle lanes that may take a step, those whose bound is read first before the others.
+    runnable: BTreeSet<(Rank, Lane)>,
+    /// Idle lanes that have read far enough ahead, likewise.
+    parked: BTreeSet<(Rank, Lane)>,
     page_events: Vec<usize>,
+    /// By lane: the memory of what its reader holds back.
+    held_back: Vec<Option<OwnedSemaphorePermit>>,
     running: JoinSet<Done>,
     lane_of: HashMap<Id, Lane>,
     /// Queries that are open at once: older slices cost money that a caller who stops early
@@ -112,11 +114,13 @@ impl FanOut {
         context: Arc<SearchContext>,
         accounts: Arc<BTreeSet<AccountId>>,
     ) -> Self {
+        let order = context.query.order;
         Self {
             runnable: (scans.iter().enumerate())
-                .map(|(lane, scan)| (scan.range.last(), lane))
+                .map(|(lane, scan)| (order.rank(order.first(scan.range)), lane))
                 .collect(),
             page_events: vec![0; scans.len()],
+            held_back: scans.iter().map(|_| None).collect(),
             readers: readers.into_iter().map(Some).collect(),
             parked: BTreeSet::new(),
             running: JoinSet::new(),
@@ -133,15 +137,16 @@ impl FanOut {
     /// Starts every step that may start now, those that the merge needs soonest first.
     pub fn start_steps<E>(&mut self, merge: &Merge<E>) {
         // What the merge waits for reads on, however much of one second it holds already.
-        while let Some((bound, lane)) = self.parked.last().copied()
-            && merge.position() == Some(bound)
+        let position = merge.position().map(|second| self.order().rank(second));
+        while let Some((bound, lane)) = self.parked.first().copied()
+            && position == Some(bound)
         {
             self.parked.remove(&(bound, lane));
             self.runnable.insert((bound, lane));
         }
         let mut passed_over = Vec::new();
-        while let Some((bound, lane)) = self.runnable.pop_last() {
-            let needed = merge.position() == Some(bound);
+        while let Some((bound, lane)) = self.runnable.pop_first() {
+            let needed = position == Some(bound);
             if self.runs_query(lane) && !self.may_open(lane, needed, merge) {
                 passed_over.push((bound, lane));
                 continue;
@@ -180,9 +185,11 @@ impl FanOut {
     pub fn released<E>(&mut self, lane: Lane, merge: &Merge<E>) {
         if let Some(bound) = merge.bound(lane)
             && merge.held(lane) <= self.page_events[lane]
-            && self.parked.remove(&(bound, lane))
         {
-            self.runnable.insert((bound, lane));
+            let place = (self.order().rank(bound), lane);
+            if self.parked.remove(&place) {
+                self.runnable.insert(place);
+            }
         }
     }
 
@@ -198,6 +205,10 @@ impl FanOut {
         self.runnable.retain(|(_, lane)| !lanes.contains(lane));
         self.parked.retain(|(_, lane)| !lanes.contains(lane));
         lanes
+    }
+
+    fn order(&self) -> SearchOrder {
+        self.context.query.order
     }
 
     fn runs_query(&self, lane: Lane) -> bool {
@@ -249,6 +260,7 @@ impl FanOut {
             result,
             memory,
         } = done;
+        let held_back = self.held_back[lane].take();
         let ended = result.as_ref().map_or(true, |page| page.end);
         if ended {
             self.queries_open.remove(&lane);
@@ -258,7 +270,21 @@ impl FanOut {
         let result = result.map(|mut page| {
             let events = std::mem::take(&mut page.events);
             self.page_events[lane] = self.page_events[lane].max(events.len());
-            let memory = self.keep(memory, page.cost.memory_bytes).map(Arc::new);
+            let memory = match (held_back, memory) {
+                (Some(mut all), Some(more)) => {
+                    all.merge(more);
+                    Some(all)
+                }
+                (some, other) => some.or(other),
+            };
+            let (given, held_back) = (page.cost.memory_bytes, page.cost.held_back_bytes);
+            let mut memory = self.keep(memory, given + held_back);
+            if held_back > 0 {
+                self.held_back[lane] = memory
+                    .as_mut()
+                    .and_then(|memory| memory.split(kib(held_back).min(memory.num_permits())));
+            }
+            let memory = memory.map(Arc::new);
             let events = events.into_iter().map(|event| HeldEvent {
                 event: Box::new(event),
                 _memory: memory.clone(),
@@ -269,13 +295,15 @@ impl FanOut {
             }
         });
         if let (Ok(admitted), Some(old), false) = (&result, merge.bound(lane), ended) {
-            let bound = admitted.page.bound.map_or(old, |bound| bound.min(old));
+            let order = self.order();
+            let bound = (admitted.page.bound).map_or(old, |bound| order.later(bound, old));
+            let place = (order.rank(bound), lane);
             let held = merge.held(lane) + admitted.events.len();
             // One page of prefetch: more is read only for what the merge waits for.
             if held <= self.page_events[lane] {
-                self.runnable.insert((bound, lane));
+                self.runnable.insert(place);
             } else {
-                self.parked.insert((bound, lane));
+                self.parked.insert(place);
             }
         }
         Step { lane, result }
@@ -289,7 +317,7 @@ impl FanOut {
         bytes: u64,
     ) -> Option<OwnedSemaphorePermit> {
         let mut memory = memory?;
-        let kib = usize::try_from(bytes.div_ceil(1024)).unwrap_or(usize::MAX);
+        let kib = kib(bytes);
         let reserved = memory.num_permits();
         if kib < reserved {
             drop(memory.split(reserved - kib));
@@ -298,6 +326,10 @@ impl FanOut {
         }
         Some(memory)
     }
+}
+
+fn kib(bytes: u64) -> usize {
+    usize::try_from(bytes.div_ceil(1024)).unwrap_or(usize::MAX)
 }
 
 fn defect(error: &JoinError) -> ScanError {

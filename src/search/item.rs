@@ -7,7 +7,8 @@ use jiff::Timestamp;
 
 use crate::plan::{Coverage, Gap, Reason, ScanOutcome};
 use crate::query::{
-    AccessKeyId, AccountId, BackendKind, Event, EventCategory, EventTime, Region, TimeRange,
+    AccessKeyId, AccountId, BackendKind, Event, EventCategory, EventTime, Region, SearchOrder,
+    TimeRange,
 };
 
 /// One message of a search's stream: the plan first, the summary last, once each.
@@ -94,8 +95,8 @@ pub struct Progress {
     pub scans_done: u64,
     /// All scans of the plan.
     pub scans_total: u64,
-    /// Everything from this time on is answered.
-    pub answered_from: EventTime,
+    /// What is answered by now.
+    pub answered: Answered,
     /// What the search waits for, in words, at most a few.
     pub waiting_for: Vec<String>,
     /// Events sent so far.
@@ -117,8 +118,8 @@ pub struct Summary {
     pub stop_reason: StopReason,
     /// The interval, frozen.
     pub range: TimeRange,
-    /// Everything from this time on is answered.
-    pub answered_from: EventTime,
+    /// What is answered: sent, or named by an outcome.
+    pub answered: Answered,
     /// Events from this time on may still arrive; `None` if the interval ends before that.
     pub provisional_from: Option<EventTime>,
     /// The search was cut off by `max_events`.
@@ -145,6 +146,27 @@ pub struct Summary {
     pub facets: Facets,
     /// Continues the search; `None` where nothing is left.
     pub resume_token: Option<Arc<str>>,
+}
+
+/// How far an answer reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answered {
+    /// Newest first: everything from this time on.
+    From(EventTime),
+    /// Oldest first: everything before this time.
+    Until(EventTime),
+}
+
+impl Answered {
+    /// Everything that is read before `second`.
+    #[must_use]
+    pub fn before(order: SearchOrder, second: EventTime) -> Self {
+        let boundary = order.boundary(second);
+        match order {
+            SearchOrder::NewestFirst => Self::From(boundary),
+            SearchOrder::OldestFirst => Self::Until(boundary),
+        }
+    }
 }
 
 /// Why a stream ended.

@@ -23,7 +23,7 @@ mod verification;
 
 pub use accounts::AccountsView;
 pub use engine::{Engine, EngineLimits, EngineParts, FactSource, Refusal, SearchStream};
-pub use item::{Facets, PlanAnnouncement, Progress, SearchItem, StopReason, Summary};
+pub use item::{Answered, Facets, PlanAnnouncement, Progress, SearchItem, StopReason, Summary};
 pub use planning::{PlannedGroup, PlannedSearch, ProbeReport};
 
 #[cfg(test)]

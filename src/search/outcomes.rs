@@ -1,14 +1,16 @@
 //! How each scan ended, as far as the answer shows it.
 //!
 //! What was read but not sent is not covered: a search that is cut off at a second has answered
-//! only what lies after it, however far single scans had read ahead.
+//! only what is read before it, however far single scans had read ahead.
 
-use crate::backend::{PageCost, ScanError};
+use std::fmt::Write as _;
+
+use crate::backend::{Lost, PageCost, ScanError};
 use crate::plan::{
     EventPart, OutcomeState, Reason, ReasonCode, RoleReading, Scan, ScanOutcome, ScanTarget,
     outcome::ScanCounts,
 };
-use crate::query::{EventTime, TimeRange};
+use crate::query::{EventTime, SearchOrder, TimeRange};
 
 use super::item::StopReason;
 
@@ -17,13 +19,26 @@ use super::item::StopReason;
 pub struct LaneRecord {
     counts: ScanCounts,
     role_reading: Option<RoleReading>,
+    /// What the scan passed over, in the order in which it did.
+    lost: Vec<Lost>,
     ended: Option<LaneEnd>,
 }
 
 #[derive(Debug, Clone)]
 enum LaneEnd {
     Read,
-    Broken { error: ScanError, from: EventTime },
+    Broken { error: ScanError, at: EventTime },
+}
+
+/// How far a search had come when outcomes were asked for, and why no further.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reach {
+    /// The search's order.
+    pub order: SearchOrder,
+    /// The first second of which not everything was sent.
+    pub unanswered: EventTime,
+    /// Why the search stopped there.
+    pub stop: StopReason,
 }
 
 impl LaneRecord {
@@ -50,14 +65,21 @@ impl LaneRecord {
         self.counts.late_events += u64::from(late);
     }
 
+    /// The scan passed over seconds that it could no longer read. Says how that ends.
+    pub fn lose(&mut self, scan: &Scan, lost: Lost) -> ScanOutcome {
+        let outcome = passed_over(scan, &lost);
+        self.lost.push(lost);
+        outcome
+    }
+
     /// All of the scan was read.
     pub fn complete(&mut self) {
         self.ended = Some(LaneEnd::Read);
     }
 
-    /// The scan broke; everything from `from` on had been read.
-    pub fn fail(&mut self, error: ScanError, from: EventTime) {
-        self.ended = Some(LaneEnd::Broken { error, from });
+    /// The scan broke; everything before the second `at` had been read.
+    pub fn fail(&mut self, error: ScanError, at: EventTime) {
+        self.ended = Some(LaneEnd::Broken { error, at });
     }
 
     /// Whether the scan has ended.
@@ -72,58 +94,98 @@ impl LaneRecord {
         &self.counts
     }
 
-    /// The scan's outcome, if the search answered everything from `answered_from` on and then
-    /// stopped for `stop`. `bound` is the scan's own.
+    /// The scan's outcomes, if the search came as far as `reach`: one for each interval that it
+    /// read without a break, and one for each that it passed over. `bound` is the scan's own.
     #[must_use]
-    pub fn outcome(
+    pub fn outcomes(
         &self,
         scan: &Scan,
         bound: Option<EventTime>,
-        answered_from: EventTime,
-        stop: StopReason,
-    ) -> ScanOutcome {
-        let range = scan.range;
-        let read_from = match &self.ended {
-            Some(LaneEnd::Read) => range.start(),
-            Some(LaneEnd::Broken { from, .. }) => *from,
-            None => bound.map_or(range.start(), |bound| bound.plus(1)),
+        reach: &Reach,
+    ) -> Vec<ScanOutcome> {
+        let mut outcomes = self.read_outcomes(scan, bound, reach);
+        outcomes.extend(self.lost.iter().map(|lost| passed_over(scan, lost)));
+        // What the scan cost is said once.
+        if let Some(first) = outcomes.first_mut() {
+            first.counts = self.counts;
+        }
+        outcomes
+    }
+
+    /// The same without what was passed over, and with the counts in none of them.
+    pub fn read_outcomes(
+        &self,
+        scan: &Scan,
+        bound: Option<EventTime>,
+        reach: &Reach,
+    ) -> Vec<ScanOutcome> {
+        let order = reach.order;
+        let unread = match &self.ended {
+            Some(LaneEnd::Read) => order.beyond(scan.range),
+            Some(LaneEnd::Broken { at, .. }) => *at,
+            None => bound.unwrap_or_else(|| order.beyond(scan.range)),
         };
-        let from = read_from.max(answered_from).max(range.start());
-        let (state, reason) = match &self.ended {
-            Some(LaneEnd::Broken { error, .. }) => {
+        let unread = order.sooner(unread, reach.unanswered);
+        let mut parts = scan.range.without(self.lost.iter().map(|lost| lost.range));
+        parts.sort_by_key(|part| order.rank(order.first(*part)));
+        let last = parts.last().copied();
+        let outcome = |part: TimeRange| {
+            let covered = order.read(part, unread);
+            // What breaks a scan is no matter of the parts that it had read before.
+            let whole = covered == Some(part) && Some(part) != last;
+            let (state, reason) = self.end_of_part(whole, covered == Some(part), reach.stop);
+            ScanOutcome {
+                asked: part,
+                covered,
+                role_reading: self.role_reading.clone(),
+                ..blank(scan, state, reason)
+            }
+        };
+        parts.into_iter().map(outcome).collect()
+    }
+
+    fn end_of_part(
+        &self,
+        before_the_end: bool,
+        covered: bool,
+        stop: StopReason,
+    ) -> (OutcomeState, Option<Reason>) {
+        let unreadable_records = self.counts.unreadable_records;
+        match &self.ended {
+            Some(LaneEnd::Broken { error, .. }) if !before_the_end => {
                 let state = match error.reason.code {
                     _ if error.not_applicable => OutcomeState::NotApplicable,
                     ReasonCode::MaxScanBytes | ReasonCode::AgedOut => OutcomeState::Truncated,
                     _ => OutcomeState::Failed,
                 };
-                (state, Some(self.with_unreadable(error.reason.clone())))
+                (state, Some(self.with_remarks(error.reason.clone())))
             }
-            _ if from > range.start() || self.ended.is_none() => {
-                let reason = self.with_unreadable(stopped(stop));
+            ended if !covered || (ended.is_none() && !before_the_end) => {
+                let reason = self.with_remarks(stopped(stop));
                 (OutcomeState::Truncated, Some(reason))
             }
-            _ if self.counts.unreadable_records > 0 => (
+            _ if unreadable_records > 0 => (
                 OutcomeState::Truncated,
-                Some(unreadable(self.counts.unreadable_records)),
+                Some(unreadable(unreadable_records)),
             ),
             _ => (OutcomeState::Complete, None),
-        };
-        ScanOutcome {
-            covered: TimeRange::new(from, range.end()),
-            counts: self.counts,
-            role_reading: self.role_reading.clone(),
-            ..blank(scan, state, reason)
         }
     }
-}
 
-impl LaneRecord {
-    /// A scan that was cut off says also that what it covers has holes.
-    fn with_unreadable(&self, mut reason: Reason) -> Reason {
+    /// A scan that was cut off says also that what it covers has holes, or may have.
+    fn with_remarks(&self, mut reason: Reason) -> Reason {
         let records = self.counts.unreadable_records;
         if records > 0 {
             reason.message.push_str("; moreover ");
             reason.message.push_str(&unreadable(records).message);
+        }
+        let late = self.counts.late_events;
+        if late > 0 {
+            let _ = write!(
+                reason.message,
+                "; AWS returned {late} of its events out of order: what it would have returned so \
+                 after the cut is in no resumed answer"
+            );
         }
         reason
     }
@@ -133,6 +195,14 @@ impl LaneRecord {
 #[must_use]
 pub fn failed(scan: &Scan, reason: Reason) -> ScanOutcome {
     blank(scan, OutcomeState::Failed, Some(reason))
+}
+
+/// The outcome of what a scan passed over.
+fn passed_over(scan: &Scan, lost: &Lost) -> ScanOutcome {
+    ScanOutcome {
+        asked: lost.range,
+        ..blank(scan, OutcomeState::Truncated, Some(lost.reason.clone()))
+    }
 }
 
 fn blank(scan: &Scan, state: OutcomeState, reason: Option<Reason>) -> ScanOutcome {

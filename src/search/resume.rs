@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::query::{
     AccountId, Case, EventFilter, EventId, EventKey, EventQuery, EventTime, Region, ResumePoint,
-    TimeRange,
+    SearchOrder, TimeRange,
 };
 
 const VERSION: u8 = 1;
@@ -62,7 +62,11 @@ impl ResumeToken {
             [0] => None,
             [kind] => Some(reader.key(kind)?),
         };
-        if !reader.0.is_empty() || position.as_ref().is_some_and(|key| key.time < start) {
+        if !reader.0.is_empty()
+            || position
+                .as_ref()
+                .is_some_and(|key| key.time < start || key.time > end)
+        {
             return Err(InvalidToken);
         }
         Ok(Self {
@@ -121,11 +125,12 @@ impl TokenWriter {
     }
 }
 
-/// The position "everything at or after `time` is answered": below every event of that second.
+/// The position at which everything before `second`, in the reading order, is answered and nothing
+/// of it: the key lies between that second's events and those that are read before them.
 #[must_use]
-pub fn answered_from(time: EventTime) -> Option<EventKey> {
+pub fn position_before(order: SearchOrder, second: EventTime) -> Option<EventKey> {
     Some(EventKey {
-        time,
+        time: order.boundary(second),
         account: AccountId::from_u64(0)?,
         id: EventId::Recorded("".into()),
     })

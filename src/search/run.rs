@@ -11,7 +11,7 @@ use super::announcement::{read_key_owners, routes};
 use super::engine::{Accounts, Shared};
 use super::facets::FacetCounter;
 use super::fan_out::{FanOut, HeldEvent, Step};
-use super::item::{PlanAnnouncement, Progress, SearchItem, StopReason};
+use super::item::{Answered, PlanAnnouncement, Progress, SearchItem, StopReason};
 use super::merge::{Merge, Released};
 use super::outcomes::LaneRecord;
 use super::resume::TokenWriter;
@@ -124,7 +124,7 @@ impl Search {
                 horizon: plan.horizon,
                 settled_until: plan.settled_until,
                 accounts: names.into_iter().collect(),
-                routes: routes(&plan.scans),
+                routes: routes(query.order, &plan.scans),
                 gaps: plan.gaps.clone(),
                 warnings: plan.warnings.clone(),
                 key_owners,
@@ -149,8 +149,10 @@ impl Search {
             None => parts.limits.queries_per_search,
         };
         let accounts: BTreeSet<AccountId> = plan.accounts.iter().copied().collect();
+        let order = self.context.query.order;
         Running {
-            merge: Merge::new(plan.scans.iter().map(|scan| scan.range.last())),
+            merge: Merge::new(order, plan.scans.iter().map(|scan| order.first(scan.range))),
+            order,
             fan_out: FanOut::new(
                 plan.scans.clone(),
                 readers.collect(),
@@ -253,9 +255,21 @@ impl Search {
         }
     }
 
-    /// An event in its turn: counted, and sent unless only a summary is wanted.
+    /// An event in its turn: sent, and the last one if it is one too many.
     fn take(&mut self, released: Released<HeldEvent>) {
-        // A bad outcome is told before any event that is older than it.
+        self.send(released);
+        let limit = self.context.query.max_events;
+        if let Some(running) = &self.running
+            && limit.is_some_and(|limit| running.events_matched >= limit)
+            && !running.merge.finished()
+        {
+            self.end(StopReason::MaxEvents);
+        }
+    }
+
+    /// An event is counted, and sent unless only a summary is wanted.
+    fn send(&mut self, released: Released<HeldEvent>) {
+        // A bad outcome is told before any event that is read after it.
         self.tell();
         let (Some(running), Some(tokens)) = (&mut self.running, &self.tokens) else {
             return;
@@ -281,10 +295,6 @@ impl Search {
                 resume_token: tokens.write(running.position.as_ref()),
             });
         }
-        let limit = self.context.query.max_events;
-        if limit.is_some_and(|limit| running.events_matched >= limit) && !running.merge.finished() {
-            self.end(StopReason::MaxEvents);
-        }
     }
 
     fn end_step(&mut self, step: Step) {
@@ -296,15 +306,18 @@ impl Search {
             Ok(admitted) => {
                 running.lanes[lane].spend(&admitted.page.cost);
                 running.lanes[lane].reads_roles(admitted.page.role_reading);
+                if let Some(lost) = admitted.page.lost {
+                    running.lose(lane, lost);
+                }
                 for held in admitted.events {
                     running.merge.hold(lane, held.event.key.clone(), held);
                 }
                 if admitted.page.end {
                     running.lanes[lane].complete();
                     running.scans_done += 1;
-                    running.merge.lower(lane, None);
+                    running.merge.advance(lane, None);
                 } else if let Some(bound) = admitted.page.bound {
-                    running.merge.lower(lane, Some(bound));
+                    running.merge.advance(lane, Some(bound));
                 }
             }
             Err(error) => running.fail(lane, error),
@@ -327,12 +340,12 @@ impl Search {
         let (Some(running), Some(tokens)) = (&self.running, &self.tokens) else {
             return;
         };
-        let answered = running.answered_from();
+        let unanswered = running.unanswered();
         let sum = |count: fn(&LaneRecord) -> u64| running.lanes.iter().map(count).sum::<u64>();
         self.ready.push_back(SearchItem::Progress(Progress {
             scans_done: running.scans_done,
             scans_total: running.plan.scans.len() as u64,
-            answered_from: answered,
+            answered: Answered::before(running.order, unanswered),
             waiting_for: (running.merge.waiting_for())
                 .map(|lane| describe(&running.plan.scans[lane]))
                 .chain(
@@ -345,12 +358,20 @@ impl Search {
             events_read: sum(|lane| lane.counts().events_read),
             bytes_scanned: sum(|lane| lane.counts().bytes_scanned)
                 + running.verification.spent().bytes_scanned(),
-            resume_token: tokens.write(running.resume_position(answered).as_ref()),
+            resume_token: tokens.write(running.resume_position(unanswered).as_ref()),
         }));
     }
 
     /// Ends the search with its summary; what still runs is dropped.
+    ///
+    /// What came out of order and has not been sent goes first: no stream that goes on from here
+    /// would bring it.
     fn end(&mut self, stop: StopReason) {
+        while let Some(running) = &mut self.running
+            && let Some(late) = running.merge.release_late()
+        {
+            self.send(late);
+        }
         self.tell();
         let (Some(running), Some(tokens)) = (self.running.take(), &self.tokens) else {
             return;

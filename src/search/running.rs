@@ -6,22 +6,23 @@ use tokio::time::Instant;
 
 use super::facets::FacetCounter;
 use super::fan_out::{FanOut, HeldEvent};
-use super::item::{StopReason, Summary};
+use super::item::{Answered, StopReason, Summary};
 use super::merge::{Lane, Merge};
-use super::outcomes::{LaneRecord, stopped};
-use super::resume::{TokenWriter, answered_from};
+use super::outcomes::{LaneRecord, Reach, stopped};
+use super::resume::{TokenWriter, position_before};
 use super::verification::Verification;
-use crate::backend::{PageCost, ScanError, SearchContext};
+use crate::backend::{Lost, PageCost, ScanError, SearchContext};
 use crate::plan::{
     Coverage, OutcomeState, QueryPlan, Reason, ReasonCode, Scan, ScanOutcome, ScanTarget,
 };
-use crate::query::{EventCategory, EventKey, EventTime, RecordView};
+use crate::query::{EventCategory, EventKey, EventTime, RecordView, SearchOrder};
 
 /// Failures that come close together are told together: one account's Regions fail at once.
 const OUTCOME_DELAY: Duration = Duration::from_millis(50);
 
 /// What exists between the plan and the summary.
 pub(super) struct Running {
+    pub order: SearchOrder,
     pub plan: QueryPlan,
     pub merge: Merge<HeldEvent>,
     pub fan_out: FanOut,
@@ -43,75 +44,93 @@ pub(super) struct Running {
 impl Running {
     pub fn fail(&mut self, lane: Lane, error: ScanError) {
         let scan = &self.plan.scans[lane];
-        let bound = self.merge.bound(lane).unwrap_or(scan.range.start());
-        let from = error.stopped_at.unwrap_or(bound).plus(1);
+        let bound = (self.merge.bound(lane)).unwrap_or_else(|| self.order.beyond(scan.range));
+        let at = error.stopped_at.unwrap_or(bound);
         if error.reason.code == ReasonCode::MaxScanBytes {
             self.spend_scan_bytes(&error.reason);
         }
-        self.end_badly(lane, error, from);
+        self.end_badly(lane, error, at);
     }
 
     /// The byte budget is spent: no further slice is begun.
     fn spend_scan_bytes(&mut self, reason: &Reason) {
         self.scan_bytes_spent = true;
         for lane in self.fan_out.abandon_queries() {
-            let bound = self
-                .merge
-                .bound(lane)
-                .unwrap_or(self.plan.scans[lane].range.start());
+            let range = self.plan.scans[lane].range;
+            let bound = (self.merge.bound(lane)).unwrap_or_else(|| self.order.beyond(range));
             let error = ScanError {
                 reason: reason.clone(),
                 not_applicable: false,
                 stopped_at: None,
                 cost: PageCost::default(),
             };
-            self.end_badly(lane, error, bound.plus(1));
+            self.end_badly(lane, error, bound);
         }
     }
 
-    fn end_badly(&mut self, lane: Lane, error: ScanError, from: EventTime) {
+    fn end_badly(&mut self, lane: Lane, error: ScanError, at: EventTime) {
         let error_code = error.reason.code;
         self.lanes[lane].spend(&error.cost);
-        self.lanes[lane].fail(error, from);
+        self.lanes[lane].fail(error, at);
         self.scans_done += 1;
-        // Where the byte budget ended, the answer ends: nothing older is sent, so that a token
+        // Where the byte budget ended, the answer ends: nothing beyond is sent, so that a token
         // continues with exactly the rest. Any other failure costs its own part only.
-        let end_of_answer = (error_code == ReasonCode::MaxScanBytes).then(|| from.plus(-1));
-        self.merge.lower(lane, end_of_answer);
+        let end_of_answer = (error_code == ReasonCode::MaxScanBytes).then_some(at);
+        self.merge.advance(lane, end_of_answer);
         let scan = &self.plan.scans[lane];
-        let outcome = self.lanes[lane].outcome(scan, None, scan.range.start(), StopReason::End);
-        if outcome.state != OutcomeState::NotApplicable {
-            self.untold.push(outcome);
+        let all = Reach {
+            order: self.order,
+            unanswered: self.order.beyond(scan.range),
+            stop: StopReason::End,
+        };
+        let outcomes = self.lanes[lane].read_outcomes(scan, None, &all);
+        self.untold.extend(outcomes.into_iter().filter(|outcome| {
+            !matches!(
+                outcome.state,
+                OutcomeState::Complete | OutcomeState::NotApplicable
+            )
+        }));
+        self.tell_soon();
+    }
+
+    /// A scan goes on without seconds that it can no longer read.
+    pub fn lose(&mut self, lane: Lane, lost: Lost) {
+        let outcome = self.lanes[lane].lose(&self.plan.scans[lane], lost);
+        self.untold.push(outcome);
+        self.tell_soon();
+    }
+
+    fn tell_soon(&mut self) {
+        if !self.untold.is_empty() {
             self.tell_at
                 .get_or_insert_with(|| Instant::now() + OUTCOME_DELAY);
         }
     }
 
-    /// Whether all is sent that is newer than what the spent byte budget left unread.
+    /// Whether all is sent that is read before what the spent byte budget left unread.
     pub fn waits_for_spent_bytes(&self) -> bool {
         self.scan_bytes_spent && (self.merge.waiting_for()).any(|lane| self.lanes[lane].has_ended())
     }
 
-    /// Everything from this time on has been sent, or is named by an outcome.
-    pub fn answered_from(&self) -> EventTime {
+    /// The first second that is not answered: everything before it has been sent, or is named by
+    /// an outcome.
+    pub fn unanswered(&self) -> EventTime {
+        let range = self.plan.range;
         match self.merge.unreleased() {
-            Some(second) => second.plus(1).min(self.plan.range.end()),
-            None => self.plan.range.start(),
+            // What came out of order may be read before everything that is asked for.
+            Some(second) => self.order.later(second, self.order.first(range)),
+            None => self.order.beyond(range),
         }
     }
 
     /// Where to go on: after the last event sent, or further if more is answered than was sent.
-    pub fn resume_position(&self, answered: EventTime) -> Option<EventKey> {
-        if answered >= self.plan.range.end() {
+    pub fn resume_position(&self, unanswered: EventTime) -> Option<EventKey> {
+        if unanswered == self.order.first(self.plan.range) {
             return self.position.clone();
         }
-        let by_time = answered_from(answered);
-        match &self.position {
-            Some(sent) if by_time.as_ref().is_none_or(|by_time| sent < by_time) => {
-                Some(sent.clone())
-            }
-            _ => by_time,
-        }
+        let by_time = position_before(self.order, unanswered);
+        let sent = self.position.iter().cloned();
+        (sent.chain(by_time)).max_by(|sent, by_time| self.order.compare(sent, by_time))
     }
 
     pub fn summary(
@@ -120,18 +139,25 @@ impl Running {
         context: &SearchContext,
         tokens: &TokenWriter,
     ) -> Summary {
-        let answered = match (stop, &self.position) {
+        let unanswered = match (stop, &self.position) {
             // The last event's second may hold more that were not sent.
-            (StopReason::MaxEvents, Some(last)) => last.time.plus(1).max(self.answered_from()),
-            (StopReason::End, _) => self.plan.range.start(),
-            _ => self.answered_from(),
+            (StopReason::MaxEvents, Some(last)) => self.order.sooner(last.time, self.unanswered()),
+            (StopReason::End, _) => self.order.beyond(self.plan.range),
+            _ => self.unanswered(),
+        };
+        let reach = Reach {
+            order: self.order,
+            unanswered,
+            stop,
         };
         let scans = self.plan.scans.iter().zip(&self.lanes).enumerate();
         let outcomes: Vec<ScanOutcome> = scans
-            .map(|(lane, (scan, record))| {
-                let mut outcome = record.outcome(scan, self.merge.bound(lane), answered, stop);
-                self.verification.judge(scan, &mut outcome, &stopped(stop));
-                outcome
+            .flat_map(|(lane, (scan, record))| {
+                let mut outcomes = record.outcomes(scan, self.merge.bound(lane), &reach);
+                for outcome in &mut outcomes {
+                    self.verification.judge(scan, outcome, &stopped(stop));
+                }
+                outcomes
             })
             .chain(self.plan.gaps.iter().cloned().map(ScanOutcome::from))
             .collect();
@@ -139,7 +165,7 @@ impl Running {
             StopReason::End => None,
             StopReason::MaxEvents => self.position.clone(),
             StopReason::MaxScanBytes | StopReason::Deadline | StopReason::Drain => {
-                self.resume_position(answered)
+                self.resume_position(unanswered)
             }
         };
         let query = &context.query;
@@ -149,7 +175,7 @@ impl Running {
         Summary {
             stop_reason: stop,
             range: query.range,
-            answered_from: answered,
+            answered: Answered::before(self.order, unanswered),
             provisional_from: (self.plan.settled_until < query.range.end())
                 .then_some(self.plan.settled_until.max(query.range.start())),
             limited: stop == StopReason::MaxEvents,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use identity_trail::backend::Backend;
 use identity_trail::plan::ReasonCode;
 use identity_trail::query::event::RecordOrigin;
-use identity_trail::query::{Event, EventCategory, Identity, RecordView};
+use identity_trail::query::{Event, EventCategory, Identity, RecordView, SearchOrder};
 use identity_trail::sandbox::athena::{Queries, QueryFailure};
 use identity_trail::sandbox::{Account, Data, Percent, SandboxConfig};
 
@@ -101,18 +101,25 @@ async fn a_result_of_many_pages_is_read_page_by_page() {
         files: athena_records::many(2_500),
     };
     let world = World::start(config).await;
-    let drained = world.read("cloudtrail_by_account", &Ask::of(alice())).await;
-    assert_eq!(drained.error, None);
-    assert_eq!(drained.events.len(), 2_500);
-    assert!(drained.events.is_sorted_by(|a, b| a.key.time >= b.key.time));
-    let with_events = drained
-        .pages
-        .iter()
-        .filter(|page| page.cost.events_read > 0);
-    assert_eq!(with_events.count(), 3);
-    let last = drained.pages.last().unwrap();
-    assert!(last.cost.bytes_scanned_total > 0);
-    assert!(drained.requests() >= 5);
+    for order in [SearchOrder::NewestFirst, SearchOrder::OldestFirst] {
+        let ask = Ask {
+            order,
+            ..Ask::of(alice())
+        };
+        let drained = world.read("cloudtrail_by_account", &ask).await;
+        assert_eq!(drained.error, None);
+        assert_eq!(drained.events.len(), 2_500);
+        let times = drained.events.iter().map(|event| event.key.time);
+        assert!(times.is_sorted_by_key(|time| order.rank(time)));
+        let with_events = drained
+            .pages
+            .iter()
+            .filter(|page| page.cost.events_read > 0);
+        assert_eq!(with_events.count(), 3);
+        let last = drained.pages.last().unwrap();
+        assert!(last.cost.bytes_scanned_total > 0);
+        assert!(drained.requests() >= 5);
+    }
 }
 
 #[tokio::test]

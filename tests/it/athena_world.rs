@@ -137,7 +137,7 @@ impl World {
     }
 
     pub async fn read(&self, archive: &str, ask: &Ask) -> Drained {
-        drain(self.open(archive, ask).await).await
+        drain_in(ask.order, self.open(archive, ask).await).await
     }
 
     /// Waits until the sandbox has seen this.
@@ -269,7 +269,12 @@ impl Drained {
 }
 
 /// Reads to the end, and holds every page against the bounds before it.
-pub async fn drain(mut reader: Box<dyn ScanReader>) -> Drained {
+pub async fn drain(reader: Box<dyn ScanReader>) -> Drained {
+    drain_in(SearchOrder::NewestFirst, reader).await
+}
+
+/// The same for a scan in this order.
+pub async fn drain_in(order: SearchOrder, mut reader: Box<dyn ScanReader>) -> Drained {
     let mut drained = Drained {
         events: Vec::new(),
         pages: Vec::new(),
@@ -285,7 +290,8 @@ pub async fn drain(mut reader: Box<dyn ScanReader>) -> Drained {
             }
         };
         for event in &page.events {
-            assert!(bound.is_none_or(|bound| event.key.time <= bound));
+            let in_order = |bound| order.rank(event.key.time) >= order.rank(bound);
+            assert!(bound.is_none_or(in_order));
         }
         assert_eq!(page.end, page.bound.is_none());
         bound = page.bound;

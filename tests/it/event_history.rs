@@ -77,10 +77,21 @@ limits: {{scan_stall_timeout: {stall_timeout}}}
     }
 
     pub fn open_by(&self, region: &str, range: TimeRange, by: &Lookups) -> Box<dyn ScanReader> {
-        self.backend.open(&scan(region, range, by), &search(range))
+        self.open_in(SearchOrder::NewestFirst, region, range, by)
     }
 
-    fn lookups(&self) -> u64 {
+    pub fn open_in(
+        &self,
+        order: SearchOrder,
+        region: &str,
+        range: TimeRange,
+        by: &Lookups,
+    ) -> Box<dyn ScanReader> {
+        let search = search(range, order);
+        self.backend.open(&scan(region, range, by), &search)
+    }
+
+    pub fn lookups(&self) -> u64 {
         self.sandbox.stats().of("LookupEvents").received
     }
 
@@ -89,11 +100,11 @@ limits: {{scan_stall_timeout: {stall_timeout}}}
     }
 }
 
-fn time(text: &str) -> EventTime {
+pub fn time(text: &str) -> EventTime {
     EventTime::floor(text.parse().unwrap())
 }
 
-fn range(start: &str, end: &str) -> TimeRange {
+pub fn range(start: &str, end: &str) -> TimeRange {
     TimeRange::new(time(start), time(end)).unwrap()
 }
 
@@ -162,7 +173,11 @@ pub async fn drain(mut reader: Box<dyn ScanReader>) -> Drained {
 }
 
 /// The records that a scan must bring, by eventID.
-fn expected(records: &[Value], range: TimeRange, user: Option<&str>) -> BTreeMap<String, usize> {
+pub fn expected(
+    records: &[Value],
+    range: TimeRange,
+    user: Option<&str>,
+) -> BTreeMap<String, usize> {
     let fits = |record: &&Value| {
         range.contains(time(record["eventTime"].as_str().unwrap()))
             && user.is_none_or(|user| record["userIdentity"]["userName"] == user)
@@ -172,7 +187,7 @@ fn expected(records: &[Value], range: TimeRange, user: Option<&str>) -> BTreeMap
 }
 
 /// None missing, none extra, none twice; says only what differs.
-fn assert_same(events: &[Event], expected: &BTreeMap<String, usize>) {
+pub fn assert_same(events: &[Event], expected: &BTreeMap<String, usize>) {
     let found = crate::sandbox::counts(events.iter().map(|event| match &event.key.id {
         EventId::Recorded(id) => id.to_string(),
         EventId::Made { .. } => panic!("all of these records have ids"),
@@ -253,7 +268,7 @@ async fn stale_tokens_and_pages_out_of_order_lose_and_repeat_nothing() {
 }
 
 /// Alice's and bob's events are all there are; half of them come by their name again.
-fn overlapping() -> Lookups {
+pub fn overlapping() -> Lookups {
     let users = ["alice", "bob", "nobody"].map(|user| LookupAttribute::Username(user.into()));
     let name = LookupAttribute::EventName("DescribeInstances".into());
     users.into_iter().chain([name]).collect()
@@ -449,7 +464,7 @@ async fn a_service_that_is_gone_is_unreachable() {
     assert!(federation.access_key_owner(&key).await.is_err());
     let error = drain(backend.open(
         &scan(REGION, october(), &Lookups::Whole),
-        &search(october()),
+        &search(october(), SearchOrder::default()),
     ))
     .await
     .error
@@ -484,7 +499,7 @@ async fn what_the_horizon_has_passed_is_said_not_hidden() {
 }
 
 /// A lookup for each user; without any, everything.
-fn by_users(users: &[&str]) -> Lookups {
+pub fn by_users(users: &[&str]) -> Lookups {
     let usernames = users
         .iter()
         .map(|user| LookupAttribute::Username((*user).into()));
@@ -505,7 +520,7 @@ fn scan(region: &str, range: TimeRange, lookups: &Lookups) -> Scan {
     }
 }
 
-fn search(range: TimeRange) -> Arc<SearchContext> {
+fn search(range: TimeRange, order: SearchOrder) -> Arc<SearchContext> {
     let query = EventQuery {
         identities: Vec::new(),
         case: Case::Kept,
@@ -515,7 +530,7 @@ fn search(range: TimeRange) -> Arc<SearchContext> {
         account_selector: AccountSelector::default(),
         regions: Vec::new(),
         filter: EventFilter::default(),
-        order: SearchOrder::default(),
+        order,
         record_view: RecordView::Full,
         max_events: None,
         exact_roles: false,

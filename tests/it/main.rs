@@ -9,6 +9,7 @@ mod check;
 mod cli_search;
 mod discovery;
 mod event_history;
+mod event_history_windows;
 mod federation;
 mod grpc_accounts;
 mod grpc_event;

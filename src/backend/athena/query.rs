@@ -230,14 +230,20 @@ impl QueryScan {
             .cloned()
             .ok_or_else(|| Reason::new(ReasonCode::Internal, "a query that runs has no id"))?;
         let keep_record = self.search.query.record_view == RecordView::Full;
-        let bound = self.range.last();
-        Ok(Results::new(session.client.clone(), id, keep_record, bound))
+        let order = self.search.query.order;
+        Ok(Results::new(
+            session.client.clone(),
+            id,
+            keep_record,
+            order,
+            order.first(self.range),
+        ))
     }
 
     /// Nothing to tell yet.
     fn heartbeat(&self) -> Page {
         Page {
-            bound: Some(self.range.last()),
+            bound: Some(self.search.query.order.first(self.range)),
             ..Page::default()
         }
     }

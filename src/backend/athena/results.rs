@@ -13,7 +13,7 @@ use super::sql::ScanStatement;
 use crate::backend::{Page, PageCost};
 use crate::federation::aws_error::AwsFailure;
 use crate::query::record::{Ordinals, ReadFrom, TextOrigin, parse_record};
-use crate::query::{BackendKind, Event, EventTime, Provenance, Region};
+use crate::query::{BackendKind, Event, EventTime, Provenance, Region, SearchOrder};
 
 /// Rows a page: Athena's most.
 const ROWS: i32 = 1000;
@@ -27,7 +27,8 @@ pub(super) struct Results {
     pub client: Client,
     pub query_id: Arc<str>,
     pub keep_record: bool,
-    /// Every row still to come is at or before this second.
+    order: SearchOrder,
+    /// No row still to come is read before this second.
     pub bound: EventTime,
     next: Next,
     ordinals: Ordinals,
@@ -40,14 +41,21 @@ enum Next {
 }
 
 impl Results {
-    pub fn new(client: Client, query_id: Arc<str>, keep_record: bool, bound: EventTime) -> Self {
+    pub fn new(
+        client: Client,
+        query_id: Arc<str>,
+        keep_record: bool,
+        order: SearchOrder,
+        bound: EventTime,
+    ) -> Self {
         Self {
+            order,
             client,
             query_id,
             keep_record,
             bound,
             next: Next::First,
-            ordinals: Ordinals::default(),
+            ordinals: Ordinals::new(order),
         }
     }
 
@@ -102,7 +110,7 @@ impl Results {
             page.cost.events_read += 1;
             match self.event(archive, statement, row, &mut page.cost) {
                 Ok(event) => {
-                    self.bound = self.bound.min(event.key.time);
+                    self.bound = self.order.later(self.bound, event.key.time);
                     page.events.push(event);
                 }
                 Err(error) => {

@@ -1,4 +1,5 @@
-//! CloudTrail's event history: `LookupEvents`, one account and Region, newest first, 90 days.
+//! CloudTrail's event history: `LookupEvents`, one account and Region, newest first, 90 days; oldest
+//! first in windows of that.
 
 mod alive;
 mod discovery;
@@ -10,6 +11,7 @@ mod merged;
 mod newest;
 mod reader;
 mod sessions;
+mod windows;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -27,13 +29,14 @@ use super::{Asks, Backend, Page, PageCost, ScanError, ScanReader, SearchContext}
 use crate::clock::Clock;
 use crate::federation::Federation;
 use crate::plan::{LookupAttribute, Lookups, Reason, ReasonCode, Scan, ScanTarget};
-use crate::query::{AccountId, EventQuery, EventTime, Region, TimeRange};
+use crate::query::{AccountId, EventQuery, EventTime, Region, SearchOrder, TimeRange};
 pub use found::RoleSessionsFound;
 use frugal::{Alternative, Frugal, each};
 use lookup::Lookup;
 use merged::Merged;
 pub use newest::Newest;
 use reader::Reader;
+use windows::Windows;
 
 /// How far back event history reaches, counted from the time of each call.
 const REACH: SignedDuration = SignedDuration::from_hours(90 * 24);
@@ -88,7 +91,17 @@ impl Backend for EventHistory {
             return Box::new(NotEventHistory);
         };
         let place = Place::new(&self.shared, search, *account, region);
-        place.read(lookups, scan.range)
+        match search.query.order {
+            SearchOrder::NewestFirst => place.read(lookups, scan.range),
+            SearchOrder::OldestFirst => {
+                let (shared, lookups) = (Arc::clone(&self.shared), lookups.clone());
+                Box::new(Windows::new(
+                    scan.range,
+                    Box::new(move || shared.horizon()),
+                    Box::new(move |window| place.clone().read(&lookups, window)),
+                ))
+            }
+        }
     }
 
     fn asks(&self, scan: &Scan, query: &EventQuery) -> Result<Asks, Reason> {

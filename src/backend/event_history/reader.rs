@@ -222,7 +222,7 @@ impl Reader {
     }
 }
 
-fn aged_out(horizon: EventTime) -> Reason {
+pub(super) fn aged_out(horizon: EventTime) -> Reason {
     Reason::new(
         ReasonCode::AgedOut,
         format!(

@@ -128,6 +128,9 @@ pub struct SearchArgs {
     /// No events, only the summary: coverage and facets
     #[arg(long, help_heading = "Answer")]
     pub summary_only: bool,
+    /// The oldest events first: how a story began. Event history takes more AWS calls for it
+    #[arg(long, help_heading = "Answer")]
+    pub oldest_first: bool,
     /// Stop after this many events
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..), help_heading = "Answer")]
     pub max_events: Option<i64>,
@@ -285,7 +288,7 @@ impl SearchArgs {
             account_selector: self.account_selector(),
             regions: self.regions.clone(),
             filter: Some(filter),
-            order: pb::SearchOrder::NewestFirst.into(),
+            order: self.order().into(),
             max_events: self.max_events,
             resume_token: self.resume_token.clone().unwrap_or_default(),
             record_view: record_view.into(),
@@ -338,6 +341,14 @@ impl SearchArgs {
     #[must_use]
     pub fn timeout(&self) -> Option<Duration> {
         Duration::try_from(self.timeout?).ok()
+    }
+
+    fn order(&self) -> pb::SearchOrder {
+        if self.oldest_first {
+            pb::SearchOrder::OldestFirst
+        } else {
+            pb::SearchOrder::NewestFirst
+        }
     }
 
     fn identities(&self) -> Result<Vec<pb::Identity>, UsageError> {
@@ -452,6 +463,9 @@ impl SearchArgs {
         }
         if self.exact {
             flag("exact", "");
+        }
+        if self.oldest_first {
+            flag("oldest-first", "");
         }
         if self.full {
             flag("full", "");

@@ -177,19 +177,9 @@ fn retry(args: &SearchArgs, bad: &[&ScanOutcome]) -> Option<String> {
         .flat_map(|outcome| &outcome.regions)
         .map(String::as_str)
         .collect();
-    let start = again
-        .iter()
-        .filter_map(|o| Some(o.start_time.as_ref()?.seconds))
-        .min()?;
-    // What was covered lies at the newest end.
-    let ends = again.iter().filter_map(|outcome| {
-        let end = outcome
-            .covered_start_time
-            .as_ref()
-            .or(outcome.end_time.as_ref())?;
-        Some(end.seconds)
-    });
-    let end = ends.max()?;
+    let unread: Vec<(i64, i64)> = again.iter().filter_map(|outcome| unread(outcome)).collect();
+    let start = unread.iter().map(|(start, _)| *start).min()?;
+    let end = unread.iter().map(|(_, end)| *end).max()?;
     let mut line = args.same_question();
     for account in accounts {
         let _ = write!(line, " --account {}", shell_word(account));
@@ -201,6 +191,18 @@ fn retry(args: &SearchArgs, bad: &[&ScanOutcome]) -> Option<String> {
     }
     let _ = write!(line, " --since {} --until {}", rfc3339(start), rfc3339(end));
     Some(line)
+}
+
+/// From when until when an outcome's interval was not read: what was read lies at one of its ends.
+fn unread(outcome: &ScanOutcome) -> Option<(i64, i64)> {
+    let (start, end) = (outcome.start_time?.seconds, outcome.end_time?.seconds);
+    Some(
+        match (outcome.covered_start_time, outcome.covered_end_time) {
+            (Some(read), _) if read.seconds > start => (start, read.seconds),
+            (Some(_), Some(read)) if read.seconds < end => (read.seconds, end),
+            _ => (start, end),
+        },
+    )
 }
 
 fn may_go_better(outcome: &ScanOutcome) -> bool {

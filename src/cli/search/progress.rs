@@ -44,11 +44,14 @@ impl ProgressLine {
             Some(Item::Progress(progress)) => {
                 let waiting = progress.waiting_for.join(", ");
                 self.bar.set_message(format!(
-                    "{} events, {} of {} scans done, answered from {}{}",
+                    "{} events, {} of {} scans done, answered {}{}",
                     progress.events_sent,
                     progress.scans_done,
                     progress.scans_total,
-                    time_text(progress.answered_from_time.as_ref()),
+                    match &progress.answered_until_time {
+                        Some(until) => format!("until {}", time_text(Some(until))),
+                        None => format!("from {}", time_text(progress.answered_from_time.as_ref())),
+                    },
                     match printable(&waiting) {
                         waiting if waiting.is_empty() => String::new(),
                         waiting => format!(", waiting for {waiting}"),

@@ -283,9 +283,15 @@ pub(super) fn outcome_in_words(outcome: &ScanOutcome) -> String {
         time_text(outcome.start_time.as_ref()),
         time_text(outcome.end_time.as_ref()),
     );
-    if outcome.covered_start_time.is_some() {
-        let covered = time_text(outcome.covered_start_time.as_ref());
-        let _ = write!(text, " (read from {covered} on)");
+    let (start, end) = (&outcome.covered_start_time, &outcome.covered_end_time);
+    if start.is_some() && end.is_some() {
+        let (from, until) = (time_text(start.as_ref()), time_text(end.as_ref()));
+        let _ = match (*start == outcome.start_time, *end == outcome.end_time) {
+            (true, true) => write!(text, " (read to its end)"),
+            (false, true) => write!(text, " (read from {from} on)"),
+            (true, false) => write!(text, " (read until {until})"),
+            (false, false) => write!(text, " (read from {from} until {until})"),
+        };
     }
     if let Some(reading) = &outcome.role_reading {
         let _ = write!(text, " ({})", reading.note);

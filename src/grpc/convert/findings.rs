@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn malformed_input_outweighs_limits_and_what_is_not_served() {
         let mut findings = Findings::default();
-        findings.not_served("order", "oldest first");
+        findings.not_served("filter.access", "this filter");
         findings.exceeded("account_ids", "too many");
         findings.invalid("regions[0]", "no Region");
         assert!(matches!(findings.finish(), Err(Rejection::Invalid(list)) if list.len() == 1));

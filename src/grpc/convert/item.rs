@@ -7,7 +7,8 @@ use crate::grpc::pb::search_events_response::Item;
 use crate::plan::Completeness;
 use crate::query::EventTime;
 use crate::search::item::{
-    Facet, Facets, KeyOwner, PlanAnnouncement, Progress, Route, SearchItem, StopReason, Summary,
+    Answered, Facet, Facets, KeyOwner, PlanAnnouncement, Progress, Route, SearchItem, StopReason,
+    Summary,
 };
 
 /// What each list of the plan may take of its message, in bytes.
@@ -125,17 +126,19 @@ fn progress(so_far: Progress) -> pb::SearchProgress {
     let Progress {
         scans_done,
         scans_total,
-        answered_from,
+        answered,
         waiting_for,
         events_sent,
         events_read,
         bytes_scanned,
         resume_token,
     } = so_far;
+    let (answered_from_time, answered_until_time) = reach(answered);
     pb::SearchProgress {
         scans_done: count(scans_done),
         scans_total: count(scans_total),
-        answered_from_time: Some(event_time(answered_from)),
+        answered_from_time,
+        answered_until_time,
         waiting_for,
         events_sent: count(events_sent),
         events_read: count(events_read),
@@ -150,7 +153,7 @@ fn summary(end: Summary) -> Vec<Item> {
         coverage,
         stop_reason,
         range,
-        answered_from,
+        answered,
         provisional_from,
         limited,
         events_sent,
@@ -175,6 +178,7 @@ fn summary(end: Summary) -> Vec<Item> {
     let state_counts = outcome::state_counts(&outcomes);
     let (outcomes, others) = fitting(outcomes, OUTCOME_BYTES);
     let (start, until) = bounds(range);
+    let (answered_from_time, answered_until_time) = reach(answered);
     let summary = pb::SearchSummary {
         coverage: Some(pb::Coverage {
             completeness: completeness.into(),
@@ -184,7 +188,8 @@ fn summary(end: Summary) -> Vec<Item> {
         stop_reason: stopped(stop_reason).into(),
         start_time: Some(start),
         end_time: Some(until),
-        answered_from_time: Some(event_time(answered_from)),
+        answered_from_time,
+        answered_until_time,
         provisional_from_time: provisional_from.map(event_time),
         limited,
         counts: Some(pb::SearchCounts {
@@ -210,6 +215,19 @@ fn summary(end: Summary) -> Vec<Item> {
         .map(Item::Outcome)
         .chain([Item::Summary(Box::new(summary))])
         .collect()
+}
+
+/// How far the answer reaches: from when on newest first, until when oldest first.
+fn reach(
+    answered: Answered,
+) -> (
+    Option<prost_types::Timestamp>,
+    Option<prost_types::Timestamp>,
+) {
+    match answered {
+        Answered::From(time) => (Some(event_time(time)), None),
+        Answered::Until(time) => (None, Some(event_time(time))),
+    }
 }
 
 fn stopped(reason: StopReason) -> pb::StopReason {

@@ -124,10 +124,7 @@ fn regions(list: &[String], findings: &mut Findings) -> Vec<Region> {
 fn order(number: i32, findings: &mut Findings) -> SearchOrder {
     match pb::SearchOrder::try_from(number) {
         Ok(pb::SearchOrder::Unspecified | pb::SearchOrder::NewestFirst) => SearchOrder::NewestFirst,
-        Ok(pb::SearchOrder::OldestFirst) => {
-            findings.not_served("order", "oldest first");
-            SearchOrder::OldestFirst
-        }
+        Ok(pb::SearchOrder::OldestFirst) => SearchOrder::OldestFirst,
         Err(_) => {
             findings.invalid("order", format!("{number} is no order"));
             SearchOrder::NewestFirst

@@ -99,15 +99,6 @@ fn everything_that_is_wrong_is_told_at_once() {
 }
 
 #[test]
-fn what_later_versions_serve_is_refused_by_name() {
-    let mut later = request();
-    later.order = pb::SearchOrder::OldestFirst.into();
-    let (verdict, fields) = verdict(&later);
-    assert_eq!(verdict, Verdict::NotServed);
-    assert_eq!(fields, ["order"]);
-}
-
-#[test]
 fn every_filter_is_read() {
     let mut asked = request();
     asked.ignore_case = true;

@@ -235,29 +235,36 @@ fn some_query() -> impl Strategy<Value = EventQuery> {
         subset(all_regions()),
         subset(backends),
         filter,
-        resume,
+        (resume, any::<bool>()),
     )
         .prop_map(
-            |(identity, (a, b), accounts, regions, backends, filter, resume)| EventQuery {
-                range: TimeRange::new(a.min(b), a.max(b).plus(1)).unwrap(),
-                account_ids: accounts.into_iter().collect(),
-                regions: regions.into_iter().collect(),
-                backends: backends.into_iter().collect(),
-                filter: EventFilter {
-                    event_sources: filter.1.into_iter().collect(),
-                    categories: filter.0.into_iter().collect(),
-                    ..EventFilter::default()
-                },
-                resume: resume.map(|(position, horizon)| ResumePoint {
-                    position: position.map(|time| EventKey {
-                        time,
-                        account: account(1),
-                        id: EventId::Recorded("e".into()),
+            |(identity, (a, b), accounts, regions, backends, filter, (resume, oldest_first))| {
+                EventQuery {
+                    order: if oldest_first {
+                        SearchOrder::OldestFirst
+                    } else {
+                        SearchOrder::NewestFirst
+                    },
+                    range: TimeRange::new(a.min(b), a.max(b).plus(1)).unwrap(),
+                    account_ids: accounts.into_iter().collect(),
+                    regions: regions.into_iter().collect(),
+                    backends: backends.into_iter().collect(),
+                    filter: EventFilter {
+                        event_sources: filter.1.into_iter().collect(),
+                        categories: filter.0.into_iter().collect(),
+                        ..EventFilter::default()
+                    },
+                    resume: resume.map(|(position, horizon)| ResumePoint {
+                        position: position.map(|time| EventKey {
+                            time,
+                            account: account(1),
+                            id: EventId::Recorded("e".into()),
+                        }),
+                        horizon,
+                        scope_digest: [0; 16],
                     }),
-                    horizon,
-                    scope_digest: [0; 16],
-                }),
-                ..ask(identity, 1, 0)
+                    ..ask(identity, 1, 0)
+                }
             },
         )
 }
@@ -265,7 +272,7 @@ fn some_query() -> impl Strategy<Value = EventQuery> {
 /// What is left of the interval on resumption.
 fn left(query: &EventQuery) -> Option<TimeRange> {
     match query.resume.as_ref().and_then(|r| r.position.as_ref()) {
-        Some(position) => query.range.before(position.time.plus(1)),
+        Some(position) => query.order.rest(query.range, position.time),
         None => Some(query.range),
     }
 }
@@ -381,7 +388,8 @@ proptest! {
     #[test]
     fn plans_are_ordered_numbered_and_deterministic(query in some_query(), mut facts in some_facts()) {
         let plan_1 = plan(&query, &facts, now());
-        prop_assert!(plan_1.scans.is_sorted_by_key(|scan| std::cmp::Reverse(scan.range.end())));
+        let order = query.order;
+        prop_assert!(plan_1.scans.is_sorted_by_key(|scan| order.rank(order.first(scan.range))));
         prop_assert!((0..).zip(&plan_1.scans).all(|(number, scan)| scan.id.0 == number));
         facts.accounts.reverse();
         prop_assert_eq!(plan_1, plan(&query, &facts, now()));
@@ -391,21 +399,22 @@ proptest! {
     fn slices_double_and_tile(
         (start, length) in (-1_000_000_000..2_000_000_000_i64, 1..400_000_000_i64),
         first in 0..10_000_000_i64,
+        order in prop::sample::select(vec![SearchOrder::NewestFirst, SearchOrder::OldestFirst]),
     ) {
         let start = EventTime::from_second(start).unwrap();
         let range = TimeRange::new(start, start.plus(length)).unwrap();
-        let slices = crate::plan::slices::slices(range, SignedDuration::from_secs(first));
-        let mut end = range.end();
+        let slices = crate::plan::slices::slices(range, SignedDuration::from_secs(first), order);
+        let mut next = order.first(range);
         let mut expected = first.max(1);
         for (number, slice) in slices.iter().enumerate() {
-            prop_assert_eq!(slice.end(), end);
-            let oldest = number + 1 == slices.len();
+            prop_assert_eq!(order.first(*slice), next);
+            let last = number + 1 == slices.len();
             let length = slice.duration().as_secs();
-            prop_assert!(length == expected || (oldest && length < expected));
-            end = slice.start();
+            prop_assert!(length == expected || (last && length < expected));
+            next = order.beyond(*slice);
             expected *= 2;
         }
-        prop_assert_eq!(end, range.start());
+        prop_assert_eq!(next, order.beyond(range));
     }
 
     /// The two streams of a resumed search plan the whole between them, under one horizon.

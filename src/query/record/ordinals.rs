@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::query::{AccountId, EventId, EventKey, EventTime};
+use crate::query::{AccountId, EventId, EventKey, Rank, SearchOrder};
 
 /// So many seconds with records without ids are remembered.
 const SECONDS: usize = 1024;
@@ -11,26 +11,36 @@ const SECONDS: usize = 1024;
 /// Numbers equal records without `eventID` through one whole scan, so that a record's number does
 /// not depend on where pages end.
 ///
-/// Equal records have the same second. A scan reads newest first, so only the oldest seconds that
-/// were met are remembered: memory does not grow with the scan.
+/// Equal records have the same second. A scan reads one second after the other, so only the last
+/// seconds that were met are remembered: memory does not grow with the scan.
 #[derive(Debug, Default)]
 pub struct Ordinals {
-    seconds: BTreeMap<EventTime, HashMap<(AccountId, Arc<str>), u32>>,
+    order: SearchOrder,
+    seconds: BTreeMap<Rank, HashMap<(AccountId, Arc<str>), u32>>,
 }
 
 impl Ordinals {
+    /// For a scan that reads in this order.
+    #[must_use]
+    pub fn new(order: SearchOrder) -> Self {
+        Self {
+            order,
+            seconds: BTreeMap::new(),
+        }
+    }
+
     /// Sets the ordinal of a made id to its number among equals of this scan; a recorded id stays
     /// as it is. To be called once for each event, in the order in which they are read.
     pub fn number(&mut self, key: &mut EventKey) {
         let EventId::Made { digest, ordinal } = &mut key.id else {
             return;
         };
-        let second = self.seconds.entry(key.time).or_default();
+        let second = self.seconds.entry(self.order.rank(key.time)).or_default();
         let next = second.entry((key.account, Arc::clone(digest))).or_default();
         *ordinal = *next;
         *next += 1;
         if self.seconds.len() > SECONDS {
-            self.seconds.pop_last();
+            self.seconds.pop_first();
         }
     }
 }
@@ -38,6 +48,7 @@ impl Ordinals {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::query::EventTime;
 
     fn key(second: i64, digest: &str) -> EventKey {
         EventKey {
@@ -66,20 +77,24 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_bounded_by_forgetting_the_newest_seconds() {
-        let mut ordinals = Ordinals::default();
-        for second in (0..5000).rev() {
-            ordinals.number(&mut key(second, "a"));
-        }
-        assert_eq!(ordinals.seconds.len(), SECONDS);
-        let mut again = key(0, "a");
-        ordinals.number(&mut again);
-        assert_eq!(
-            again.id,
-            EventId::Made {
-                digest: "a".into(),
-                ordinal: 1
+    fn memory_is_bounded_by_forgetting_the_seconds_that_were_read_first() {
+        for order in [SearchOrder::NewestFirst, SearchOrder::OldestFirst] {
+            let mut seconds: Vec<i64> = (0..5000).collect();
+            seconds.sort_by_key(|second| order.rank(EventTime::from_second(*second).unwrap()));
+            let mut ordinals = Ordinals::new(order);
+            for second in &seconds {
+                ordinals.number(&mut key(*second, "a"));
             }
-        );
+            assert_eq!(ordinals.seconds.len(), SECONDS);
+            let mut again = key(seconds[4999], "a");
+            ordinals.number(&mut again);
+            assert_eq!(
+                again.id,
+                EventId::Made {
+                    digest: "a".into(),
+                    ordinal: 1
+                }
+            );
+        }
     }
 }

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::archive::Archive;
 use crate::backend::{Asks, Backend, Page, PageCost, ScanError, ScanReader, SearchContext};
 use crate::clock::Clock;
 use crate::plan::facts::{AccountFacts, ArchiveFacts, LogGroupFacts, Routing};
@@ -41,6 +42,8 @@ pub struct Script {
     pub dead: bool,
     /// Break instead of giving this page.
     pub breaks_at_page: Option<usize>,
+    /// Give the events as they are listed, in order or not.
+    pub as_listed: bool,
 }
 
 /// All histories, by account; one Region each.
@@ -53,9 +56,10 @@ pub struct FakeHistories {
 }
 
 struct FakeReader {
-    scan: Scan,
-    /// What is left, newest first; `None` for an account that nobody scripted.
+    /// What is left, in reading order.
     rest: Vec<Event>,
+    order: SearchOrder,
+    bound: EventTime,
     script: Script,
     page: usize,
     permits: Arc<Semaphore>,
@@ -70,7 +74,8 @@ impl Backend for FakeHistories {
         }
     }
 
-    fn open(&self, scan: &Scan, _search: &Arc<SearchContext>) -> Box<dyn ScanReader> {
+    fn open(&self, scan: &Scan, search: &Arc<SearchContext>) -> Box<dyn ScanReader> {
+        let order = search.query.order;
         let ScanTarget::EventHistory { account, .. } = &scan.target else {
             panic!("only event history is scripted");
         };
@@ -81,17 +86,14 @@ impl Backend for FakeHistories {
             .map(|(ago, id)| event(*account, NOW - ago, *id))
             .filter(|event| scan.range.contains(event.key.time))
             .collect();
-        // Newest first, the events of a second in no particular order.
-        rest.sort_by_key(|event| {
-            let scrambled = event
-                .request_id
-                .as_ref()
-                .map(|id| id.len() * 7 + id.bytes().map(usize::from).sum::<usize>() % 13);
-            (std::cmp::Reverse(event.key.time), scrambled)
-        });
+        // In order, but the events of a second in none in particular.
+        if !script.as_listed {
+            rest.sort_by_key(|event| (order.rank(event.key.time), scrambled(event)));
+        }
         Box::new(FakeReader {
-            scan: scan.clone(),
             rest,
+            order,
+            bound: order.first(scan.range),
             script,
             page: 0,
             permits: Arc::clone(&self.permits),
@@ -125,7 +127,9 @@ impl ScanReader for FakeReader {
         }
         let count = self.script.page.max(1).min(self.rest.len());
         let events: Vec<Event> = self.rest.drain(..count).collect();
-        let bound = events.last().map(|event| event.key.time);
+        for event in &events {
+            self.bound = self.order.later(self.bound, event.key.time);
+        }
         Ok(Page {
             cost: PageCost {
                 events_read: count as u64,
@@ -133,19 +137,27 @@ impl ScanReader for FakeReader {
                 ..cost
             },
             end: self.rest.is_empty(),
-            bound: bound.or(Some(self.scan.range.last())),
+            bound: Some(self.bound),
             events,
             role_reading: None,
+            lost: None,
         })
     }
 }
 
-struct NoFacts;
+/// A number that has nothing to do with the order.
+pub(super) fn scrambled(event: &Event) -> usize {
+    let id = event.request_id.as_deref().unwrap_or_default();
+    id.len() * 7 + id.bytes().map(usize::from).sum::<usize>() % 13
+}
+
+/// What planning is told: these archives, and no key's owner.
+struct Archives(Vec<Arc<ArchiveFacts>>);
 
 #[async_trait]
-impl FactSource for NoFacts {
+impl FactSource for Archives {
     async fn archives(&self, _limit: Duration) -> Vec<Arc<ArchiveFacts>> {
-        Vec::new()
+        self.0.clone()
     }
 
     fn log_groups(&self) -> Vec<Arc<LogGroupFacts>> {
@@ -226,6 +238,16 @@ pub struct World {
 
 /// An engine over these histories with so many permits and so much page memory.
 pub fn world(scripts: Vec<Script>, permits: usize, limits: EngineLimits) -> World {
+    world_beside(scripts, permits, limits, Archive::default())
+}
+
+/// The same with an archive that holds events of its own.
+pub fn world_beside(
+    scripts: Vec<Script>,
+    permits: usize,
+    limits: EngineLimits,
+    archive: Archive,
+) -> World {
     let region: Region = "us-east-1".parse().unwrap();
     let answers = Arc::new(AtomicUsize::new(0));
     let accounts = (0..scripts.len())
@@ -248,10 +270,10 @@ pub fn world(scripts: Vec<Script>, permits: usize, limits: EngineLimits) -> Worl
         routing: Routing::default(),
         limits,
         lookup_interval: Duration::from_millis(500),
-        facts: Arc::new(NoFacts),
+        facts: Arc::new(Archives(archive.facts().into_iter().collect())),
         event_history: histories.clone(),
-        logs: histories.clone(),
-        athena: histories,
+        logs: histories,
+        athena: Arc::new(archive),
         drain: drain.clone(),
     });
     World {

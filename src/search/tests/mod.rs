@@ -1,5 +1,6 @@
 //! Whole searches over scripted backends. Scripts count turns of the scheduler, not time.
 
+mod archive;
 mod fake;
 mod properties;
 mod stream;

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::fake::{Script, account, collect, events_of, query, summary_of, world};
 use crate::plan::{Completeness, OutcomeState};
-use crate::query::{EventQuery, ResumePoint};
+use crate::query::{EventQuery, ResumePoint, SearchOrder};
 use crate::search::resume::ResumeToken;
 use crate::search::{EngineLimits, SearchItem, StopReason};
 
@@ -29,6 +29,7 @@ fn script(breaks: bool) -> impl Strategy<Value = Script> {
                     turns,
                     breaks_at_page,
                     dead: false,
+                    as_listed: false,
                 }
             }
         },
@@ -64,8 +65,19 @@ fn run<T>(future: impl Future<Output = T>) -> T {
         })
 }
 
+fn orders() -> impl Strategy<Value = SearchOrder> {
+    prop::sample::select(vec![SearchOrder::NewestFirst, SearchOrder::OldestFirst])
+}
+
+fn ask(order: SearchOrder) -> EventQuery {
+    EventQuery {
+        order,
+        ..query(HOUR)
+    }
+}
+
 /// The naive answer: every event of every script, in order.
-fn oracle(scripts: &[Script]) -> Vec<(i64, crate::query::AccountId, String)> {
+fn oracle(order: SearchOrder, scripts: &[Script]) -> Vec<(i64, crate::query::AccountId, String)> {
     let mut all: Vec<_> = scripts
         .iter()
         .enumerate()
@@ -80,7 +92,7 @@ fn oracle(scripts: &[Script]) -> Vec<(i64, crate::query::AccountId, String)> {
             })
         })
         .collect();
-    all.sort_by(|a, b| (a.0, &b.1, &b.3).cmp(&(b.0, &a.1, &a.3)));
+    all.sort_by(|a, b| order.compare(&(-a.0, &a.1, &a.3), &(-b.0, &b.1, &b.3)));
     all.into_iter()
         .map(|(ago, account, request, _)| (ago, account, request))
         .collect()
@@ -91,12 +103,13 @@ proptest! {
 
     #[test]
     fn every_event_once_in_order_and_never_stuck(
+        order in orders(),
         scripts in prop::collection::vec(script(false), 1..12),
         (permits, limits) in tight(),
     ) {
-        let expected = oracle(&scripts);
+        let expected = oracle(order, &scripts);
         let items = run(async {
-            collect(&world(scripts, permits, limits).engine, query(HOUR)).await
+            collect(&world(scripts, permits, limits).engine, ask(order)).await
         });
         prop_assert_eq!(events_of(&items), expected);
         let summary = summary_of(&items);
@@ -105,15 +118,16 @@ proptest! {
     }
 
     /// A scan that breaks costs its own part only: everything in what its outcome covers is there,
-    /// and the outcome is told before any older event.
+    /// and the outcome is told before any event that is read after it.
     #[test]
     fn a_broken_scan_costs_its_own_part_and_no_other(
+        order in orders(),
         scripts in prop::collection::vec(script(true), 1..8),
         (permits, limits) in tight(),
     ) {
-        let expected = oracle(&scripts);
+        let expected = oracle(order, &scripts);
         let items = run(async {
-            collect(&world(scripts, permits, limits).engine, query(HOUR)).await
+            collect(&world(scripts, permits, limits).engine, ask(order)).await
         });
         let outcomes = &summary_of(&items).coverage.outcomes;
         let covered = |ago: i64, account| outcomes.iter().any(|outcome| {
@@ -126,31 +140,33 @@ proptest! {
         }
         prop_assert!(events.iter().all(|event| expected.contains(event)));
         let mut sorted = events.clone();
-        sorted.sort_by_key(|event| event.0);
+        sorted.sort_by(|a, b| order.compare(&-a.0, &-b.0));
         prop_assert_eq!(sorted.iter().map(|e| e.0).collect::<Vec<_>>(), events.iter().map(|e| e.0).collect::<Vec<_>>());
         for outcome in outcomes.iter().filter(|outcome| outcome.state == OutcomeState::Failed) {
             let told = items.iter().position(|item| matches!(item, SearchItem::Outcomes(told) if told.iter().any(|o| o.accounts == outcome.accounts)));
-            let reach = outcome.covered.map_or(outcome.asked.end(), crate::query::TimeRange::start);
-            let older = items.iter().position(|item| matches!(item, SearchItem::Event { event, .. } if event.key.time < reach.plus(-1)));
-            prop_assert!(told.is_some() && older.is_none_or(|older| told.unwrap() < older));
+            let unread = outcome.covered.map_or(order.first(outcome.asked), |covered| order.beyond(covered));
+            let beyond = |time| order.rank(time) > order.rank(unread);
+            let later = items.iter().position(|item| matches!(item, SearchItem::Event { event, .. } if beyond(event.key.time)));
+            prop_assert!(told.is_some() && later.is_none_or(|later| told.unwrap() < later));
         }
     }
 
     /// Cut anywhere, the two parts are the whole.
     #[test]
     fn a_resumed_search_goes_on_where_the_first_ended(
+        order in orders(),
         scripts in prop::collection::vec(script(false), 1..6),
         cut in 1..40_u64,
     ) {
-        let expected = oracle(&scripts);
+        let expected = oracle(order, &scripts);
         let (first, second) = run(async {
             let engine = world(scripts, 2, EngineLimits::default()).engine;
-            let first = collect(&engine, EventQuery { max_events: Some(cut), ..query(HOUR) }).await;
+            let first = collect(&engine, EventQuery { max_events: Some(cut), ..ask(order) }).await;
             let Some(token) = summary_of(&first).resume_token.clone() else {
                 return (first, None);
             };
             let token = ResumeToken::decode(&token).unwrap();
-            let rest = EventQuery { range: token.range, resume: Some(token.point), ..query(HOUR) };
+            let rest = EventQuery { range: token.range, resume: Some(token.point), ..ask(order) };
             (first, Some(collect(&engine, rest).await))
         });
         let mut events = events_of(&first);
@@ -163,13 +179,14 @@ proptest! {
     /// stream that goes on, nor claimed by the one that ended.
     #[test]
     fn a_drained_search_goes_on_where_the_first_ended(
+        order in orders(),
         scripts in prop::collection::vec(script(false), 1..6),
         cut in 1..40_usize,
     ) {
-        let expected = oracle(&scripts);
+        let expected = oracle(order, &scripts);
         let (first, second) = run(async {
             let world = world(scripts.clone(), 2, EngineLimits::default());
-            let stream = world.engine.search(query(HOUR), "test".into(), None).unwrap();
+            let stream = world.engine.search(ask(order), "test".into(), None).unwrap();
             let mut stream = stream.fuse();
             let mut first: Vec<_> = stream.by_ref().take(cut).collect().await;
             world.drain.cancel();
@@ -178,7 +195,7 @@ proptest! {
                 return (first, None);
             };
             let token = ResumeToken::decode(&token).unwrap();
-            let rest = EventQuery { range: token.range, resume: Some(token.point), ..query(HOUR) };
+            let rest = EventQuery { range: token.range, resume: Some(token.point), ..ask(order) };
             // On another replica: this one shuts down.
             let other = self::world(scripts, 2, EngineLimits::default()).engine;
             (first, Some(collect(&other, rest).await))
@@ -199,8 +216,11 @@ proptest! {
 
     /// Every event carries a token that continues after exactly that event.
     #[test]
-    fn every_token_reads_back(scripts in prop::collection::vec(script(false), 1..4)) {
-        let items = run(async { collect(&world(scripts, 1, EngineLimits::default()).engine, query(HOUR)).await });
+    fn every_token_reads_back(
+        order in orders(),
+        scripts in prop::collection::vec(script(false), 1..4),
+    ) {
+        let items = run(async { collect(&world(scripts, 1, EngineLimits::default()).engine, ask(order)).await });
         for item in &items {
             if let SearchItem::Event { event, resume_token } = item {
                 let ResumePoint { position, .. } = ResumeToken::decode(resume_token).unwrap().point;

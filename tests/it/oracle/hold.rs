@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use futures::{StreamExt, stream};
 use identity_trail::plan::OutcomeState;
-use identity_trail::query::{BackendKind, EventTime, TimeRange};
+use identity_trail::query::{BackendKind, EventTime, SearchOrder, TimeRange};
 
 use super::identities::Who;
 use super::naive::{Asked, Lake, Place};
@@ -97,7 +97,15 @@ impl Held<'_> {
         let began = std::time::Instant::now();
         let mut tally = Tally::default();
         let questions = self.questions(&mut tally);
-        let answers = stream::iter(questions).map(|who| self.one(who));
+        // Every other question is asked oldest first; with `all`, each in both orders.
+        let both = most(1) > 1;
+        let orders = [SearchOrder::NewestFirst, SearchOrder::OldestFirst];
+        let questions = questions.into_iter().enumerate().flat_map(|(number, who)| {
+            let asked = orders.into_iter().enumerate();
+            let asked = asked.filter(move |(order, _)| both || number % 2 == *order);
+            asked.map(move |(_, order)| (order, who.clone()))
+        });
+        let answers = stream::iter(questions).map(|(order, who)| self.one(order, who));
         let tallies: Vec<Tally> = answers.buffer_unordered(AT_ONCE).collect().await;
         for one in tallies {
             tally.add(one);
@@ -135,7 +143,7 @@ impl Held<'_> {
         kinds.collect()
     }
 
-    async fn one(&self, who: Vec<Who>) -> Tally {
+    async fn one(&self, order: SearchOrder, who: Vec<Who>) -> Tally {
         let (first, last) = self.lake.span();
         let now = self.world.sandbox.clock().now();
         let end = EventTime::ceil(now).second().min(last + 1);
@@ -143,6 +151,7 @@ impl Held<'_> {
         let range = TimeRange::new(time(times.0), time(times.1)).unwrap();
         let identities = who.iter().filter_map(Who::identity).collect();
         let mut query = question(identities, range);
+        query.order = order;
         query.backends = match self.reading {
             Reading::Both => Vec::new(),
             Reading::History => vec![BackendKind::EventHistory],
@@ -164,10 +173,16 @@ impl Held<'_> {
             archive: archive.map(first_second),
             knows_category: archive.is_none_or(|archive| archive.table != "cloudtrail_legacy"),
         };
-        self.compare(&who, &answer, &asked)
+        self.compare(order, &who, &answer, &asked)
     }
 
-    fn compare(&self, asked_about: &[Who], answer: &Answer, asked: &Asked<'_>) -> Tally {
+    fn compare(
+        &self,
+        order: SearchOrder,
+        asked_about: &[Who],
+        answer: &Answer,
+        asked: &Asked<'_>,
+    ) -> Tally {
         let mut tally = Tally {
             questions: 1,
             incomplete: usize::from(!answer.complete()),
@@ -182,10 +197,10 @@ impl Held<'_> {
             ));
         }
         let places: Vec<Place> = answer.events().map(Place::of).collect();
-        if !places.is_sorted_by(|a, b| a.order() >= b.order()) {
+        if !places.is_sorted_by(|a, b| order.compare(&a.order(), &b.order()).is_le()) {
             tally
                 .mismatches
-                .push(format!("{asked_about:?}: out of order"));
+                .push(format!("{asked_about:?}: not {order:?}"));
         }
         for who in asked_about {
             let identity = who.identity();

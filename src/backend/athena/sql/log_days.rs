@@ -12,7 +12,7 @@ use crate::config::Archive;
 use crate::config::archives::PartitionLayout;
 use crate::plan::facts::TableFacts;
 use crate::plan::log_days::{AccountDays, DayRun};
-use crate::query::{AccountId, EventTime};
+use crate::query::{AccountId, EventTime, SearchOrder};
 
 /// The statement, and how to read what it returns: a row for each account and day.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,7 +123,8 @@ fn write(
         table: archive.table.clone(),
         filter: Expr::All(filter),
         group_by,
-        newest_first: Vec::new(),
+        order_by: Vec::new(),
+        order: SearchOrder::default(),
     };
     let sql = select.to_string();
     if sql.len() > MAX_BYTES {

@@ -8,7 +8,8 @@ use crate::backend::athena::table::tests::{DOCUMENTED, metadata};
 use crate::config::Archive;
 use crate::plan::facts::TableFacts;
 use crate::query::{
-    Access, Case, Condition, EventCategory, EventFilter, EventTime, Identity, TimeRange,
+    Access, Case, Condition, EventCategory, EventFilter, EventTime, Identity, SearchOrder,
+    TimeRange,
 };
 
 pub(super) fn archive(layout: &str, more: &str) -> Archive {
@@ -41,6 +42,7 @@ struct Question {
     identities: Vec<Identity>,
     case: Case,
     filter: EventFilter,
+    order: SearchOrder,
 }
 
 impl Question {
@@ -56,6 +58,7 @@ impl Question {
             identities: vec![identity],
             case: Case::Kept,
             filter: EventFilter::default(),
+            order: SearchOrder::NewestFirst,
         }
     }
 
@@ -83,6 +86,7 @@ impl Question {
             range: TimeRange::new(time(self.start), time(self.end)).unwrap(),
             categories: &self.categories.iter().copied().collect(),
             condition: &self.condition(),
+            order: self.order,
         };
         statement(&self.archive, &self.table, &asked)
     }
@@ -178,6 +182,17 @@ fn a_whole_statement() {
       AND ("eventcategory" = 'Management' OR "eventcategory" IS NULL)
     ORDER BY "eventtime" DESC NULLS LAST, "eventid" DESC NULLS LAST
     "#);
+}
+
+#[test]
+fn oldest_first_orders_the_other_way_with_nulls_where_they_were() {
+    let question = Question {
+        order: SearchOrder::OldestFirst,
+        ..Question::of(by_name())
+    };
+    let sql = question.statement().unwrap().sql;
+    let (_, order) = sql.split_once("\nORDER BY ").unwrap();
+    insta::assert_snapshot!(order, @r#""eventtime" ASC NULLS LAST, "eventid" ASC NULLS LAST"#);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::backend::athena::record_columns::{self, MEMBERS, MemberKind};
 use crate::config::Archive;
 use crate::config::archives::PartitionLayout;
 use crate::plan::facts::TableFacts;
-use crate::query::{AccountId, Condition, EventCategory, Region, TimeRange};
+use crate::query::{AccountId, Condition, EventCategory, Region, SearchOrder, TimeRange};
 
 /// Athena takes no longer statement.
 pub(super) const MAX_BYTES: usize = 262_144;
@@ -82,9 +82,11 @@ pub(in crate::backend::athena) struct Asked<'a> {
     pub categories: &'a BTreeSet<EventCategory>,
     /// By whom, and what besides.
     pub condition: &'a Condition,
+    /// In which order.
+    pub order: SearchOrder,
 }
 
-/// Writes the statement that reads at least the events that are asked for, newest first.
+/// Writes the statement that reads at least the events that are asked for, in their order.
 ///
 /// It has no LIMIT: its rows are more than the events that match, so that no number of rows is
 /// sure to hold a number of events. Who needs no more stops reading, and pays nothing for it:
@@ -120,9 +122,9 @@ pub(in crate::backend::athena) fn statement(
     }
     filter.extend(categories(asked.categories, archive, columns)?);
 
-    let mut newest_first = vec![event_time()];
+    let mut order_by = vec![event_time()];
     if columns.has("eventid") {
-        newest_first.push(Expr::column("eventid"));
+        order_by.push(Expr::column("eventid"));
     }
     let (outputs, unseen_fields) = outputs(&partitions);
     let select = Select {
@@ -134,7 +136,8 @@ pub(in crate::backend::athena) fn statement(
         table: archive.table.clone(),
         filter: Expr::All(filter),
         group_by: Vec::new(),
-        newest_first,
+        order_by,
+        order: asked.order,
     };
     let sql = select.to_string();
     if sql.len() > MAX_BYTES {

@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use crate::query::SearchOrder;
+
 /// A statement that reads one table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::backend::athena) struct Select {
@@ -17,8 +19,10 @@ pub(in crate::backend::athena) struct Select {
     pub filter: Expr,
     /// By which values the rows are put together; none are.
     pub group_by: Vec<Expr>,
-    /// By which columns the rows are ordered, all descending, NULLs last.
-    pub newest_first: Vec<Expr>,
+    /// By which columns the rows are ordered, NULLs last.
+    pub order_by: Vec<Expr>,
+    /// In which direction, all of them.
+    pub order: SearchOrder,
 }
 
 /// An expression.
@@ -154,9 +158,13 @@ impl fmt::Display for Select {
             f.write_str("\nGROUP BY ")?;
             separated(f, &self.group_by, ", ")?;
         }
-        for (at, column) in self.newest_first.iter().enumerate() {
+        let direction = match self.order {
+            SearchOrder::NewestFirst => "DESC",
+            SearchOrder::OldestFirst => "ASC",
+        };
+        for (at, column) in self.order_by.iter().enumerate() {
             let before = if at == 0 { "\nORDER BY " } else { ", " };
-            write!(f, "{before}{column} DESC NULLS LAST")?;
+            write!(f, "{before}{column} {direction} NULLS LAST")?;
         }
         Ok(())
     }
@@ -340,7 +348,8 @@ mod parsed_back {
             table: "cloudtrail".into(),
             filter,
             group_by: Vec::new(),
-            newest_first: vec![Expr::column("eventtime")],
+            order_by: vec![Expr::column("eventtime")],
+            order: SearchOrder::NewestFirst,
         };
         let mut statements = Parser::parse_sql(&GenericDialect {}, &select.to_string()).unwrap();
         assert_eq!(statements.len(), 1);
