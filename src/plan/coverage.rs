@@ -1,10 +1,7 @@
 //! All outcomes together: what was read and what was not.
 
-use std::collections::BTreeMap;
-
-use super::outcome::{OutcomeState, Reason, ReasonCode, ScanOutcome};
-use super::scan::EventPart;
-use crate::query::{AccountId, Region, TimeRange};
+use super::outcome::{OutcomeState, ReasonCode, ScanOutcome};
+use crate::query::TimeRange;
 
 /// Whether the answer is whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,21 +19,6 @@ pub enum Completeness {
 pub struct Coverage {
     /// One outcome for every scan and every gap.
     pub outcomes: Vec<ScanOutcome>,
-}
-
-/// An interval that was asked for and is not, or not surely, in the answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Remaining {
-    /// The accounts.
-    pub accounts: Vec<AccountId>,
-    /// Their Regions; empty is every Region.
-    pub regions: Vec<Region>,
-    /// Which events of the interval.
-    pub events: EventPart,
-    /// The interval.
-    pub range: TimeRange,
-    /// Why it remains.
-    pub reason: Option<Reason>,
 }
 
 impl ScanOutcome {
@@ -90,67 +72,13 @@ impl Coverage {
             Some(_) => Completeness::Incomplete,
         }
     }
-
-    /// The gaps that remain, newest first: slices and cut-off scans of the same accounts and
-    /// Regions that stop for the same reason and touch or overlap are one interval.
-    #[must_use]
-    pub fn remaining(&self) -> Vec<Remaining> {
-        let mut remaining = BTreeMap::<_, Vec<TimeRange>>::new();
-        for outcome in &self.outcomes {
-            if let Some(range) = outcome.remaining() {
-                let place = (
-                    &outcome.accounts,
-                    &outcome.regions,
-                    &outcome.events,
-                    outcome.reason.as_ref(),
-                );
-                remaining.entry(place).or_default().push(range);
-            }
-            for days in &outcome.unverified {
-                let place = (
-                    &days.accounts,
-                    &outcome.regions,
-                    &outcome.events,
-                    Some(&days.reason),
-                );
-                remaining.entry(place).or_default().push(days.range);
-            }
-        }
-        let mut all = Vec::new();
-        for ((accounts, regions, events, reason), ranges) in remaining {
-            all.extend(joined(ranges).into_iter().map(|range| Remaining {
-                accounts: accounts.clone(),
-                regions: regions.clone(),
-                events: events.clone(),
-                range,
-                reason: reason.cloned(),
-            }));
-        }
-        all.sort_by_key(|it| std::cmp::Reverse(it.range.end()));
-        all
-    }
-}
-
-/// The same seconds in as few intervals as possible, oldest first.
-fn joined(mut ranges: Vec<TimeRange>) -> Vec<TimeRange> {
-    ranges.sort_by_key(|range| (range.start(), range.end()));
-    let mut joined: Vec<TimeRange> = Vec::new();
-    for range in ranges {
-        match joined.last_mut() {
-            Some(last) if range.start() <= last.end() => {
-                let end = last.end().max(range.end());
-                *last = TimeRange::new(last.start(), end).unwrap_or(*last);
-            }
-            _ => joined.push(range),
-        }
-    }
-    joined
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::outcome::{ScanCounts, Unverified};
+    use crate::plan::outcome::{Reason, ScanCounts, Unverified};
+    use crate::plan::scan::EventPart;
     use crate::query::EventTime;
 
     fn range(start: i64, end: i64) -> TimeRange {
@@ -179,12 +107,17 @@ mod tests {
 
     fn remaining(outcomes: Vec<ScanOutcome>) -> Vec<TimeRange> {
         let coverage = Coverage { outcomes };
-        let remaining = coverage.remaining();
+        let remaining: Vec<TimeRange> = (coverage.outcomes.iter())
+            .flat_map(|it| {
+                let unverified = it.unverified.iter().map(|days| days.range);
+                it.remaining().into_iter().chain(unverified)
+            })
+            .collect();
         assert_eq!(
             coverage.completeness() == Completeness::Complete,
             remaining.is_empty()
         );
-        remaining.into_iter().map(|it| it.range).collect()
+        remaining
     }
 
     #[test]
@@ -197,10 +130,14 @@ mod tests {
     }
 
     #[test]
-    fn a_scan_that_was_cut_off_leaves_its_oldest_part() {
-        let cut = outcome(OutcomeState::Truncated, range(0, 10), Some(range(4, 10)));
+    fn a_scan_that_was_cut_off_leaves_the_part_that_it_did_not_reach() {
+        let newest = outcome(OutcomeState::Truncated, range(0, 10), Some(range(4, 10)));
+        let oldest = outcome(OutcomeState::Truncated, range(0, 10), Some(range(0, 4)));
         let failed = outcome(OutcomeState::Failed, range(20, 30), None);
-        assert_eq!(remaining(vec![cut, failed]), [range(20, 30), range(0, 4)]);
+        assert_eq!(
+            remaining(vec![newest, oldest, failed]),
+            [range(0, 4), range(4, 10), range(20, 30)]
+        );
     }
 
     #[test]
@@ -249,20 +186,5 @@ mod tests {
         for order in [[&accepted, &failed], [&failed, &accepted]] {
             assert_eq!(completeness(&order), Completeness::Incomplete);
         }
-    }
-
-    #[test]
-    fn what_touches_is_one_interval_unless_the_reason_differs() {
-        let skipped = |start, end| outcome(OutcomeState::Skipped, range(start, end), None);
-        assert_eq!(
-            remaining(vec![skipped(10, 20), skipped(0, 10), skipped(30, 40)]),
-            [range(30, 40), range(0, 20)]
-        );
-        let mut other = skipped(10, 20);
-        other.reason = None;
-        assert_eq!(
-            remaining(vec![other, skipped(0, 10)]),
-            [range(10, 20), range(0, 10)]
-        );
     }
 }

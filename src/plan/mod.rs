@@ -17,7 +17,7 @@ pub mod scan;
 mod slices;
 pub mod trail;
 
-pub use coverage::{Completeness, Coverage, Remaining};
+pub use coverage::{Completeness, Coverage};
 pub use facts::Facts;
 pub use inventory::Inventory;
 pub use lookups::{LookupAttribute, Lookups};
