@@ -17,8 +17,8 @@ pub struct Routing {
     /// Events younger than this may still arrive: the answer about them is provisional.
     #[serde(deserialize_with = "settle_time")]
     pub settle_time: Duration,
-    /// The length of the newest slice of an Athena or Logs Insights query; each older one is twice
-    /// as long.
+    /// The length of the slice of an Athena or Logs Insights query that is read first; each further
+    /// one is twice as long.
     #[serde(deserialize_with = "first_slice")]
     pub first_slice: Duration,
     /// Intervals of a log group that are at least this long are read with Logs Insights.

@@ -155,8 +155,8 @@ pub struct Routing {
     pub archive_delay: SignedDuration,
     /// Events younger than this may still arrive anywhere.
     pub settle_time: SignedDuration,
-    /// The length of the newest slice of an Athena or Logs Insights query; each older one is twice as
-    /// long.
+    /// The length of the slice of an Athena or Logs Insights query that is read first; each further
+    /// one is twice as long.
     pub first_slice: SignedDuration,
     /// Intervals of a log group that are at least this long are read with Logs Insights.
     pub insights_min_interval: SignedDuration,

@@ -7,7 +7,7 @@ use identity_trail::grpc::Server;
 use identity_trail::grpc::pb::identity::Kind;
 use identity_trail::grpc::pb::identity_trail_service_client::IdentityTrailServiceClient;
 use identity_trail::grpc::pb::search_events_response::Item;
-use identity_trail::grpc::pb::{Identity, SearchEventsRequest};
+use identity_trail::grpc::pb::{Identity, SearchEventsRequest, SearchOrder};
 use identity_trail::sandbox::Sandbox;
 use serde_json::Value;
 use tonic::transport::Channel;
@@ -130,7 +130,7 @@ pub fn identity(kind: Kind) -> Identity {
 }
 
 #[tokio::test]
-async fn a_search_is_a_plan_events_newest_first_and_a_summary() {
+async fn a_search_is_a_plan_events_in_order_and_a_summary() {
     let records: Vec<Value> = (0..120)
         .map(|number| {
             let (minute, second) = (number / 60, number % 60);
@@ -157,6 +157,25 @@ async fn a_search_is_a_plan_events_newest_first_and_a_summary() {
         .collect();
     assert_eq!(times.len(), 40);
     assert!(times.is_sorted_by(|newer, older| newer > older));
+    assert!(summary.answered_from_time.is_some() && summary.answered_until_time.is_none());
+
+    let oldest_first = SearchEventsRequest {
+        order: SearchOrder::OldestFirst.into(),
+        ..request()
+    };
+    let items = service.search(oldest_first).await;
+    let Some(Item::Summary(summary)) = items.last() else {
+        panic!("{items:?}");
+    };
+    let reversed: Vec<i64> = (items.iter())
+        .filter_map(|item| match item {
+            Item::Event(event) => Some(event.event_time.unwrap().seconds),
+            _ => None,
+        })
+        .collect();
+    assert!(reversed.iter().rev().eq(&times));
+    assert_eq!(summary.answered_until_time, summary.end_time);
+    assert!(summary.answered_from_time.is_none());
     assert_eq!(summary.counts.as_ref().unwrap().events_sent, 40);
     let coverage = summary.coverage.as_ref().unwrap();
     assert_eq!(

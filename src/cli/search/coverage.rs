@@ -289,3 +289,50 @@ fn facet_in_words(facet: &Facet) -> String {
     }
     words.join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grpc::pb::Reason;
+
+    fn failed(covered: Option<(i64, i64)>) -> ScanOutcome {
+        let time = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
+        ScanOutcome {
+            state: OutcomeState::Failed.into(),
+            account_ids: vec!["111122223333".into()],
+            start_time: time(0),
+            end_time: time(3_600),
+            covered_start_time: covered.and_then(|(start, _)| time(start)),
+            covered_end_time: covered.and_then(|(_, end)| time(end)),
+            reason: Some(Reason {
+                message: "no".into(),
+                ..Reason::default()
+            }),
+            ..ScanOutcome::default()
+        }
+    }
+
+    /// What was read lies at the newest end, or oldest first at the oldest: the rest is asked again.
+    #[test]
+    fn what_was_not_read_is_asked_again_in_either_order() {
+        for (covered, rest, words) in [
+            (None, (0, 3_600), ": no"),
+            (
+                Some((600, 3_600)),
+                (0, 600),
+                " (read from 1970-01-01T00:10:00Z on): no",
+            ),
+            (
+                Some((0, 3_000)),
+                (3_000, 3_600),
+                " (read until 1970-01-01T00:50:00Z): no",
+            ),
+            (Some((0, 3_600)), (0, 3_600), " (read to its end): no"),
+        ] {
+            let outcome = failed(covered);
+            assert_eq!(unread(&outcome), Some(rest));
+            let told = outcome_in_words(&outcome);
+            assert!(told.ends_with(words), "{told}");
+        }
+    }
+}
