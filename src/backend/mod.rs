@@ -148,6 +148,15 @@ impl ScanBudget {
 /// call is made, and a remote query is stopped by the process's own reaper.
 #[async_trait]
 pub trait ScanReader: Send {
+    /// Waits until the next page's call may be made, if that depends on more than AWS: a turn in
+    /// the pacing. Whoever waits so holds no memory for the page; what is slow about the call
+    /// follows in [`next_page`](Self::next_page), which is to be called at once or the turn given
+    /// up. By default there is nothing to wait for. Whatever goes wrong is said by the page.
+    async fn wait_for_turn(&mut self) {}
+
+    /// Gives up the turn that was waited for: the page is not read now.
+    fn give_up_turn(&mut self) {}
+
     /// The next answer of AWS.
     ///
     /// After `Ok` with [`Page::end`] set, or an error, it is not called again.

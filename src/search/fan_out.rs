@@ -4,6 +4,11 @@
 //! these tasks and dropping it ends them. It never waits for the merge: a scan whose events still
 //! wait for their turn is simply not stepped beyond one page of prefetch, so no permit is held and
 //! the scan that the merge waits for always gets its step.
+//!
+//! Memory for a page is reserved when its call is about to be made, not while the step waits for
+//! its turn in the pacing: a thousand steps that wait for one account hold nothing. Where there is
+//! none left the step gives its turn up, but for one that the merge waits for, so that a search is
+//! slow at worst and never stuck.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -39,6 +44,12 @@ impl PageMemory {
         }
     }
 
+    /// Whether there is room for a page now. It may be gone when it is needed.
+    fn has_room(&self) -> bool {
+        let page = kib(ASSUMED_PAGE_BYTES).min(self.all as usize);
+        self.kib.available_permits() >= page
+    }
+
     fn reserve(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
         let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
         self.kib
@@ -61,8 +72,19 @@ pub struct HeldEvent {
 pub struct Step {
     /// Whose.
     pub lane: Lane,
-    /// Its page, checked against the request, or why the scan ended.
-    pub result: Result<AdmittedPage, ScanError>,
+    /// What came of it.
+    pub result: StepResult,
+}
+
+/// What came of a step.
+#[derive(Debug)]
+pub enum StepResult {
+    /// A page, checked against the request.
+    Page(AdmittedPage),
+    /// The scan ended: this is why.
+    Broken(ScanError),
+    /// There was no memory for a page: the step will be taken again.
+    NoRoom,
 }
 
 /// A page of which only the events of the answer are left.
@@ -93,6 +115,8 @@ pub struct FanOut {
     queries_open: BTreeSet<Lane>,
     queries_at_once: usize,
     memory: PageMemory,
+    /// The one lane whose step needs no memory: the merge waits for it.
+    without_memory: Option<Lane>,
     context: Arc<SearchContext>,
     accounts: Arc<BTreeSet<AccountId>>,
 }
@@ -100,7 +124,8 @@ pub struct FanOut {
 struct Done {
     lane: Lane,
     reader: Box<dyn ScanReader>,
-    result: Result<Page, ScanError>,
+    /// None if there was no memory for a page.
+    result: Option<Result<Page, ScanError>>,
     memory: Option<OwnedSemaphorePermit>,
 }
 
@@ -129,6 +154,7 @@ impl FanOut {
             queries_at_once: queries_at_once.max(1),
             scans: scans.into_iter().map(Arc::new).collect(),
             memory,
+            without_memory: None,
             context,
             accounts,
         }
@@ -151,13 +177,16 @@ impl FanOut {
                 passed_over.push((bound, lane));
                 continue;
             }
-            let memory = self.memory.reserve(ASSUMED_PAGE_BYTES);
             // Without memory the search still moves: one step at a time, for what is waited for.
-            if memory.is_none() && !(needed && self.running.is_empty()) {
+            let needs_none = needed && self.without_memory.is_none();
+            if !needs_none && !self.memory.has_room() {
                 passed_over.push((bound, lane));
                 break;
             }
-            self.step(lane, memory);
+            if needs_none {
+                self.without_memory = Some(lane);
+            }
+            self.step(lane, needs_none);
         }
         self.runnable.extend(passed_over);
     }
@@ -169,13 +198,14 @@ impl FanOut {
             Err(error) => (error.id(), Err(error)),
         };
         let lane = self.lane_of.remove(&id)?;
+        self.without_memory = self.without_memory.filter(|other| *other != lane);
         Some(match ended {
             Ok(done) => self.end_step(done, merge),
             Err(error) => {
                 self.queries_open.remove(&lane);
                 Step {
                     lane,
-                    result: Err(defect(&error)),
+                    result: StepResult::Broken(defect(&error)),
                 }
             }
         })
@@ -224,7 +254,7 @@ impl FanOut {
             || (needed && !one_is_needed())
     }
 
-    fn step(&mut self, lane: Lane, memory: Option<OwnedSemaphorePermit>) {
+    fn step(&mut self, lane: Lane, needs_no_memory: bool) {
         let Some(mut reader) = self.readers[lane].take() else {
             return;
         };
@@ -234,7 +264,19 @@ impl FanOut {
         let scan = Arc::clone(&self.scans[lane]);
         let context = Arc::clone(&self.context);
         let accounts = Arc::clone(&self.accounts);
+        let memory = self.memory.clone();
         let task = self.running.spawn(async move {
+            reader.wait_for_turn().await;
+            let memory = memory.reserve(ASSUMED_PAGE_BYTES);
+            if memory.is_none() && !needs_no_memory {
+                reader.give_up_turn();
+                return Done {
+                    lane,
+                    reader,
+                    result: None,
+                    memory,
+                };
+            }
             let mut result = reader.next_page().await;
             if let Ok(page) = &mut result {
                 let admission = Admission::new(&context.query, &accounts);
@@ -246,7 +288,7 @@ impl FanOut {
             Done {
                 lane,
                 reader,
-                result,
+                result: Some(result),
                 memory,
             }
         });
@@ -260,6 +302,14 @@ impl FanOut {
             result,
             memory,
         } = done;
+        let Some(result) = result else {
+            self.readers[lane] = Some(reader);
+            if let Some(bound) = merge.bound(lane) {
+                self.runnable.insert((self.order().rank(bound), lane));
+            }
+            let result = StepResult::NoRoom;
+            return Step { lane, result };
+        };
         let held_back = self.held_back[lane].take();
         let ended = result.as_ref().map_or(true, |page| page.end);
         if ended {
@@ -306,6 +356,7 @@ impl FanOut {
                 self.parked.insert(place);
             }
         }
+        let result = result.map_or_else(StepResult::Broken, StepResult::Page);
         Step { lane, result }
     }
 

@@ -113,6 +113,7 @@ impl LaneRecord {
     }
 
     /// The same without what was passed over, and with the counts in none of them.
+    #[must_use]
     pub fn read_outcomes(
         &self,
         scan: &Scan,

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until};
 use super::announcement::{read_key_owners, routes};
 use super::engine::{Accounts, Shared};
 use super::facets::FacetCounter;
-use super::fan_out::{FanOut, HeldEvent, Step};
+use super::fan_out::{FanOut, HeldEvent, Step, StepResult};
 use super::item::{Answered, PlanAnnouncement, Progress, SearchItem, StopReason};
 use super::merge::{Merge, Released};
 use super::outcomes::LaneRecord;
@@ -45,7 +45,7 @@ pub(super) struct Search {
 
 /// What the search waited for.
 enum Woken {
-    Step(Step),
+    Step(Box<Step>),
     Stop(StopReason),
     Progress,
     Tell,
@@ -217,7 +217,7 @@ impl Search {
         }
         running.fan_out.start_steps(&running.merge);
         match self.wait().await {
-            Woken::Step(step) => self.end_step(step),
+            Woken::Step(step) => self.end_step(*step),
             Woken::Stop(stop) => self.end(stop),
             Woken::Progress => self.report_progress(),
             Woken::Tell => self.tell(),
@@ -251,7 +251,7 @@ impl Search {
             () = until(tell_at) => Woken::Tell,
             () = sleep_until(progress_at) => Woken::Progress,
             () = running.verification.advance(), if verifying => Woken::Verified,
-            step = running.fan_out.next_step(&running.merge), if reading => step.map_or(Woken::Idle, Woken::Step),
+            step = running.fan_out.next_step(&running.merge), if reading => step.map_or(Woken::Idle, |step| Woken::Step(Box::new(step))),
         }
     }
 
@@ -303,7 +303,8 @@ impl Search {
         };
         let lane = step.lane;
         match step.result {
-            Ok(admitted) => {
+            StepResult::NoRoom => {}
+            StepResult::Page(admitted) => {
                 running.lanes[lane].spend(&admitted.page.cost);
                 running.lanes[lane].reads_roles(admitted.page.role_reading);
                 if let Some(lost) = admitted.page.lost {
@@ -320,7 +321,7 @@ impl Search {
                     running.merge.advance(lane, Some(bound));
                 }
             }
-            Err(error) => running.fail(lane, error),
+            StepResult::Broken(error) => running.fail(lane, error),
         }
     }
 

@@ -33,6 +33,7 @@ async fn drain(mut reader: Box<dyn ScanReader>, range: TimeRange) -> Drained {
             lost,
             end,
             cost,
+            ..
         } = match reader.next_page().await {
             Ok(page) => page,
             Err(error) => {

@@ -113,7 +113,7 @@ impl Athena {
             range: scan.range,
             categories: &scan.categories,
             condition: &condition,
-            order: search.query.order,
+            order: query.order,
         };
         let statement = sql::statement(&archive.config, table, &asked)
             .map_err(|error| unwritable(&archive.name, &error))?;

@@ -10,7 +10,7 @@ use aws_smithy_types::DateTime;
 use super::Shared;
 use crate::backend::{PageCost, SearchContext};
 use crate::federation::aws_error::{AwsFailure, FailureKind, failure};
-use crate::federation::pacing::PacedQueue;
+use crate::federation::pacing::{PacedQueue, Turn};
 use crate::plan::{LookupAttribute, Reason, ReasonCode};
 use crate::query::{AccountId, EventTime, Region};
 
@@ -82,8 +82,26 @@ pub(super) enum NoPage {
 }
 
 impl Lookup {
-    /// Asks for one page. Waits for its turn before each attempt; adds to `cost` what it spends.
-    pub async fn page(&self, ask: &Ask, cost: &mut PageCost) -> Result<LookupEventsOutput, NoPage> {
+    /// Waits for a turn, once all is there that an attempt needs before it: the queue stands still
+    /// until the turn is used.
+    pub async fn turn(&self) -> Turn {
+        if let Some(session) = self.shared.federation.session(self.account) {
+            // Why there are none is said when the page is asked for.
+            let _ = session.credentials(Duration::ZERO).await;
+        }
+        let _ = self.shared.client(self.account, &self.region).await;
+        let (caller, search) = (&self.search.caller, self.search.search_id);
+        self.queue.turn(caller, search).await
+    }
+
+    /// Asks for one page. Waits for its turn before each attempt, unless it has one for the first;
+    /// adds to `cost` what it spends.
+    pub async fn page(
+        &self,
+        ask: &Ask,
+        mut turn: Option<Turn>,
+        cost: &mut PageCost,
+    ) -> Result<LookupEventsOutput, NoPage> {
         let (mut throttles, mut faults, mut renewed) = (0, 0, false);
         loop {
             let session = self.shared.federation.session(self.account);
@@ -95,7 +113,8 @@ impl Lookup {
                 }
                 None => None,
             };
-            let failed = match self.attempt(ask, cost).await.map_err(NoPage::Failed)? {
+            let attempt = self.attempt(ask, turn.take(), cost).await;
+            let failed = match attempt.map_err(NoPage::Failed)? {
                 Ok(page) => {
                     self.queue.succeeded();
                     return Ok(page);
@@ -144,6 +163,7 @@ impl Lookup {
     async fn attempt(
         &self,
         ask: &Ask,
+        turn: Option<Turn>,
         cost: &mut PageCost,
     ) -> Result<Result<LookupEventsOutput, AwsFailure>, Reason> {
         let client = self.shared.client(self.account, &self.region).await?;
@@ -154,10 +174,10 @@ impl Lookup {
             .end_time(DateTime::from_secs(ask.last.second()))
             .max_results(PAGE)
             .set_next_token(ask.token.clone());
-        let turn = self
-            .queue
-            .turn(&self.search.caller, self.search.search_id)
-            .await;
+        let turn = match turn {
+            Some(turn) => turn,
+            None => self.turn().await,
+        };
         // After the turn, so that no permit is held while others could use it; the queue stands
         // still meanwhile, so that turns do not bunch up.
         let _permit = self.shared.federation.call_permit().await?;

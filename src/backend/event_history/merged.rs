@@ -121,6 +121,18 @@ impl Merged {
 
 #[async_trait]
 impl ScanReader for Merged {
+    async fn wait_for_turn(&mut self) {
+        if let Some(at) = self.next() {
+            self.lookups[at].reader.wait_for_turn().await;
+        }
+    }
+
+    fn give_up_turn(&mut self) {
+        if let Some(at) = self.next() {
+            self.lookups[at].reader.give_up_turn();
+        }
+    }
+
     async fn next_page(&mut self) -> Result<Page, ScanError> {
         let Some(at) = self.next() else {
             return match self.aged_out(PageCost::default()) {

@@ -9,6 +9,7 @@ use aws_types::request_id::RequestId;
 use super::known::KnownSecond;
 use super::lookup::{Ask, Lookup, NoPage};
 use crate::backend::{Page, PageCost, ScanError, ScanReader};
+use crate::federation::pacing::Turn;
 use crate::plan::{Reason, ReasonCode};
 use crate::query::record::{Ordinals, ReadFrom, TextOrigin, parse_record};
 use crate::query::{BackendKind, Event, EventId, EventTime, Provenance, RecordView, TimeRange};
@@ -29,6 +30,8 @@ pub(super) struct Reader {
     fruitless: u32,
     /// The scan has delivered all that it could, and this is what it could not.
     aged_out: Option<Reason>,
+    /// A turn to ask for the next page.
+    turn: Option<Turn>,
 }
 
 /// Why there is no page, and from when on everything was read, if that is known better than by
@@ -61,6 +64,7 @@ impl Reader {
             ordinals: Ordinals::default(),
             fruitless: 0,
             aged_out: None,
+            turn: None,
         }
     }
 
@@ -79,7 +83,7 @@ impl Reader {
                     ..reason.into()
                 })?,
             };
-            match self.lookup.page(&ask, cost).await {
+            match self.lookup.page(&ask, self.turn.take(), cost).await {
                 Ok(mut output) => {
                     let token = output.next_token.take().filter(|token| !token.is_empty());
                     self.ask = token.map(|token| Ask {
@@ -239,6 +243,17 @@ fn memory(record: &str) -> u64 {
 
 #[async_trait]
 impl ScanReader for Reader {
+    async fn wait_for_turn(&mut self) {
+        // What was not read is said without a call.
+        if self.aged_out.is_none() {
+            self.turn = Some(self.lookup.turn().await);
+        }
+    }
+
+    fn give_up_turn(&mut self) {
+        self.turn = None;
+    }
+
     async fn next_page(&mut self) -> Result<Page, ScanError> {
         let mut cost = PageCost::default();
         match self.read(&mut cost).await {

@@ -93,7 +93,7 @@ impl Windows {
             Err(error) if error.reason.code == ReasonCode::AgedOut => {
                 Ok(self.end_aged_out(window, error))
             }
-            Err(error) => self.end_broken(window, error),
+            Err(error) => Ok(self.end_broken(window, error)),
         }
     }
 
@@ -226,27 +226,20 @@ impl Windows {
     }
 
     /// What was read of the window stays in the answer, and none of it is covered: it lies beyond
-    /// what was not read.
-    fn end_broken(&mut self, mut window: Window, error: ScanError) -> Result<Page, ScanError> {
+    /// what was not read. Why is told next.
+    fn end_broken(&mut self, mut window: Window, error: ScanError) -> Page {
         let stopped_at = window.range.start();
         let calls = window.spend(error.cost);
-        let error = ScanError {
+        self.broken = Some(ScanError {
             stopped_at: Some(stopped_at),
             cost: PageCost::default(),
             ..error
-        };
-        if window.events.is_empty() {
-            return Err(ScanError {
-                cost: with_calls(window.cost, calls),
-                ..error
-            });
-        }
-        self.broken = Some(error);
-        Ok(Page {
+        });
+        Page {
             bound: Some(stopped_at),
             end: false,
             ..self.deliver(window, calls)
-        })
+        }
     }
 
     fn between_windows(&self) -> Page {
@@ -270,6 +263,21 @@ fn with_calls(events: PageCost, calls: PageCost) -> PageCost {
 
 #[async_trait]
 impl ScanReader for Windows {
+    async fn wait_for_turn(&mut self) {
+        if self.broken.is_none() {
+            self.window = self.window.take().or_else(|| self.next_window());
+        }
+        if let Some(window) = &mut self.window {
+            window.reader.wait_for_turn().await;
+        }
+    }
+
+    fn give_up_turn(&mut self) {
+        if let Some(window) = &mut self.window {
+            window.reader.give_up_turn();
+        }
+    }
+
     async fn next_page(&mut self) -> Result<Page, ScanError> {
         self.read().await
     }

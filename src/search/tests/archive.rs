@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::fake::{
     NOW, account, collect, event, events_of, query, scrambled, summary_of, world_beside,
 };
-use crate::backend::{Backend, Page, PageCost, ScanError, ScanReader, SearchContext};
+use crate::backend::{Asks, Backend, Page, PageCost, ScanError, ScanReader, SearchContext};
 use crate::plan::facts::{ArchiveFacts, Declared, TableFacts};
 use crate::plan::{Completeness, Reason, ReasonCode, Scan};
 use crate::query::{
@@ -39,11 +39,18 @@ impl Archive {
             "eventtime",
             "eventsource",
             "eventname",
-            "awsregion",
-            "recipientaccountid",
             "eventcategory",
+            "awsregion",
             "useridentity.type",
             "useridentity.username",
+            "useridentity.principalid",
+            "useridentity.arn",
+            "useridentity.accountid",
+            "useridentity.accesskeyid",
+            "useridentity.sessioncontext.sessionissuer.type",
+            "useridentity.sessioncontext.sessionissuer.username",
+            "useridentity.sessioncontext.sessionissuer.arn",
+            "recipientaccountid",
         ];
         let table = TableFacts {
             columns: columns.map(str::to_owned).into(),
@@ -61,6 +68,8 @@ impl Archive {
                     excluded_event_sources: [].into(),
                     categories: [EventCategory::Management].into(),
                 },
+                bytes_per_day: None,
+                partitioned_by_account: false,
                 table: Ok(Arc::new(table)),
             })
         })
@@ -77,6 +86,11 @@ struct ArchiveReader {
 }
 
 impl Backend for Archive {
+    fn asks(&self, scan: &Scan, _query: &EventQuery) -> Result<Asks, Reason> {
+        let nothing = format!("nothing is planned for {scan:?}");
+        Err(Reason::new(ReasonCode::Internal, nothing))
+    }
+
     fn open(&self, scan: &Scan, search: &Arc<SearchContext>) -> Box<dyn ScanReader> {
         let order = search.query.order;
         let mut rest: Vec<Event> = (self.events.iter())

@@ -42,6 +42,8 @@ pub struct Script {
     pub dead: bool,
     /// Break instead of giving this page.
     pub breaks_at_page: Option<usize>,
+    /// Its turn never comes.
+    pub no_turn: bool,
     /// Give the events as they are listed, in order or not.
     pub as_listed: bool,
 }
@@ -53,6 +55,15 @@ pub struct FakeHistories {
     pub permits: Arc<Semaphore>,
     /// Answers given.
     pub answers: Arc<AtomicUsize>,
+    /// Answers under way, and the most at once so far.
+    pub under_way: Arc<UnderWay>,
+}
+
+/// How many do something at once.
+#[derive(Default)]
+pub struct UnderWay {
+    now: AtomicUsize,
+    pub most: AtomicUsize,
 }
 
 struct FakeReader {
@@ -64,6 +75,7 @@ struct FakeReader {
     page: usize,
     permits: Arc<Semaphore>,
     answers: Arc<AtomicUsize>,
+    under_way: Arc<UnderWay>,
 }
 
 impl Backend for FakeHistories {
@@ -98,15 +110,25 @@ impl Backend for FakeHistories {
             page: 0,
             permits: Arc::clone(&self.permits),
             answers: Arc::clone(&self.answers),
+            under_way: Arc::clone(&self.under_way),
         })
     }
 }
 
 #[async_trait]
 impl ScanReader for FakeReader {
+    async fn wait_for_turn(&mut self) {
+        if self.script.no_turn {
+            std::future::pending::<()>().await;
+        }
+    }
+
     async fn next_page(&mut self) -> Result<Page, ScanError> {
         let permit = self.permits.acquire().await.expect("never closed");
+        let now = self.under_way.now.fetch_add(1, Ordering::Relaxed) + 1;
+        self.under_way.most.fetch_max(now, Ordering::Relaxed);
         turns(self.script.turns).await;
+        self.under_way.now.fetch_sub(1, Ordering::Relaxed);
         drop(permit);
         if self.script.dead {
             std::future::pending::<()>().await;
@@ -234,6 +256,7 @@ pub struct World {
     pub engine: Engine,
     pub drain: CancellationToken,
     pub answers: Arc<AtomicUsize>,
+    pub under_way: Arc<UnderWay>,
 }
 
 /// An engine over these histories with so many permits and so much page memory.
@@ -261,7 +284,9 @@ pub fn world_beside(
         scripts: scripts.collect(),
         permits: Arc::new(Semaphore::new(permits)),
         answers: Arc::clone(&answers),
+        under_way: Arc::default(),
     });
+    let under_way = Arc::clone(&histories.under_way);
     let drain = CancellationToken::new();
     let engine = Engine::new(EngineParts {
         clock: Clock::starting_at(Timestamp::from_second(NOW).unwrap()),
@@ -280,6 +305,7 @@ pub fn world_beside(
         engine,
         drain,
         answers,
+        under_way,
     }
 }
 

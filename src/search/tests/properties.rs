@@ -29,6 +29,7 @@ fn script(breaks: bool) -> impl Strategy<Value = Script> {
                     turns,
                     breaks_at_page,
                     dead: false,
+                    no_turn: false,
                     as_listed: false,
                 }
             }

@@ -20,6 +20,7 @@ fn dense(events: u32) -> Script {
         turns: 3,
         dead: false,
         breaks_at_page: None,
+        no_turn: false,
         as_listed: false,
     }
 }
@@ -261,4 +262,41 @@ async fn what_was_read_out_of_order_is_sent_before_a_cut() {
             assert_eq!(events, expected, "{order:?} cut after {cut}");
         }
     }
+}
+
+/// A thousand steps may wait for one account's turn: what they do not read yet takes no memory, so
+/// that other searches read as many pages at once as ever.
+#[tokio::test]
+async fn steps_that_wait_for_their_turn_leave_the_memory_to_others() {
+    const WAITING: usize = 20;
+    const READING: usize = 8;
+    let waiting = Script {
+        no_turn: true,
+        ..dense(10)
+    };
+    let reading = Script {
+        turns: 50,
+        ..dense(5)
+    };
+    let scripts =
+        std::iter::repeat_n(waiting, WAITING).chain(std::iter::repeat_n(reading, READING));
+    let limits = EngineLimits {
+        // Ten pages.
+        page_memory_bytes: 10 * 64 * 1024,
+        ..EngineLimits::default()
+    };
+    let world = world(scripts.collect(), 64, limits);
+    let of = |accounts: std::ops::Range<usize>| EventQuery {
+        account_ids: accounts.map(account).collect(),
+        ..query(HOUR)
+    };
+    let mut stuck = (world.engine)
+        .search(of(0..WAITING), "test".into(), None)
+        .unwrap();
+    assert!(matches!(stuck.next().await, Some(SearchItem::Plan(_))));
+    assert!(futures::poll!(stuck.next()).is_pending());
+    turns(100).await;
+    let items = collect(&world.engine, of(WAITING..WAITING + READING)).await;
+    assert_eq!(events_of(&items).len(), READING * 5);
+    assert_eq!(world.under_way.most.load(Ordering::Relaxed), READING);
 }
