@@ -142,7 +142,8 @@ pub(super) fn lookups(
         roles,
         beside,
         regions,
-        assumed_in: TimeRange::new(start, range.end()).unwrap_or(range),
+        // The same for a stream and what resumes it.
+        assumed_in: TimeRange::new(start, query.range.end()).unwrap_or(range),
     })))
 }
 

@@ -243,7 +243,6 @@ fn what_has_no_one_value_to_look_up_is_read_whole() {
     for nowhere in [
         Identity::UserName("al*".parse().unwrap()),
         Identity::SessionName("*@example.com".parse().unwrap()),
-        Identity::PermissionSet("Admin".parse().unwrap()),
         Identity::PrincipalId("AROACKCEVSQ6C2EXAMPLE:alice".parse().unwrap()),
         Identity::SourceIdentity("alice".parse().unwrap()),
         Identity::IdentityCenterUserId("906786f9".parse().unwrap()),
