@@ -6,8 +6,10 @@
 
 mod asks;
 pub mod athena;
+mod call;
 pub mod event_history;
 pub mod logs;
+mod remote_query;
 pub mod trails;
 
 use std::collections::BTreeSet;
@@ -20,7 +22,7 @@ use futures::future::BoxFuture;
 pub use asks::{Asks, Words};
 
 use crate::plan::facts::ArchiveFacts;
-use crate::plan::{Reason, RoleReading, Scan, Unverified};
+use crate::plan::{Reason, ReasonCode, RoleReading, Scan, Unverified};
 use crate::query::{AccountId, Event, EventQuery, EventTime, TimeRange};
 use event_history::RoleSessionsFound;
 
@@ -139,6 +141,35 @@ impl ScanBudget {
     pub fn is_spent(&self) -> bool {
         let spent = self.spent.load(Ordering::Relaxed);
         self.limit.is_some_and(|limit| spent >= limit)
+    }
+}
+
+impl SearchContext {
+    /// Why a scan ends when the budget is spent.
+    fn budget_spent(&self) -> Reason {
+        let limit = self.query.max_scan_bytes.unwrap_or(0);
+        Reason::new(
+            ReasonCode::MaxScanBytes,
+            format!(
+                "the search's queries have scanned its max_scan_bytes of {limit}: resume with a \
+                 higher limit for the rest, or narrow accounts or times"
+            ),
+        )
+    }
+}
+
+/// A scan that cannot be asked.
+struct Unreadable(Reason);
+
+#[async_trait]
+impl ScanReader for Unreadable {
+    async fn next_page(&mut self) -> Result<Page, ScanError> {
+        Err(ScanError {
+            reason: self.0.clone(),
+            not_applicable: false,
+            stopped_at: None,
+            cost: PageCost::default(),
+        })
     }
 }
 

@@ -40,6 +40,7 @@ pub struct Assembly {
     athena: Arc<Athena>,
     /// Keeps the accounts current; ends with `drain`.
     discovery: AbortOnDropHandle<()>,
+    logs: Arc<Logs>,
 }
 
 impl Assembly {
@@ -61,7 +62,7 @@ impl Assembly {
     pub fn new(config: &Config, federation: Federation, clock: Clock) -> Self {
         let federation = Arc::new(federation);
         let athena = Arc::new(Athena::new(config, &federation));
-        let logs = Arc::new(Logs::new(config, clock));
+        let logs = Arc::new(Logs::new(config, &federation, clock));
         let stall_timeout = config.limits.scan_stall_timeout;
         let drain = CancellationToken::new();
         let event_history = Arc::new(EventHistory::new(
@@ -104,7 +105,7 @@ impl Assembly {
                 federation: Arc::clone(&federation),
             }),
             event_history,
-            logs,
+            logs: Arc::clone(&logs) as Arc<_>,
             athena: Arc::clone(&athena) as Arc<_>,
             drain: drain.clone(),
         });
@@ -119,6 +120,7 @@ impl Assembly {
             federation,
             athena,
             discovery: AbortOnDropHandle::new(tokio::spawn(discovery)),
+            logs,
             drain,
         }
     }
@@ -170,7 +172,8 @@ impl Assembly {
         self.drain.cancel();
         // It ends at its next await; nothing of it is left in AWS.
         let discovery = tokio::time::timeout(patience, self.discovery);
-        let ((), discovery) = tokio::join!(self.athena.shutdown(patience), discovery);
+        let (athena, logs) = (self.athena.shutdown(patience), self.logs.shutdown(patience));
+        let ((), (), discovery) = tokio::join!(athena, logs, discovery);
         if let Ok(Err(error)) = discovery {
             tracing::error!("the discovery of accounts had died: {error}");
         }

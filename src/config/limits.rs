@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 
+use super::rate::{RequestRate, rate};
 use super::value;
 
 /// What one request may ask, and what the process may use.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Identities in one request.
@@ -41,6 +42,10 @@ pub struct Limits {
     /// Bytes of pages that wait between AWS and the callers, in the whole process.
     #[serde(deserialize_with = "page_memory_bytes")]
     pub page_memory_bytes: u64,
+    /// `FilterLogEvents` requests a second for each account and Region. AWS allows 5 to 25 by Region,
+    /// shared with everyone else in the account.
+    #[serde(deserialize_with = "log_filter_rate")]
+    pub filter_log_events_per_second: RequestRate,
     /// A scan whose backend does not answer for this long ends as unresponsive.
     #[serde(deserialize_with = "scan_stall_timeout")]
     pub scan_stall_timeout: Duration,
@@ -59,6 +64,7 @@ impl Default for Limits {
             aws_calls: 256,
             assume_role_calls: 64,
             page_memory_bytes: 64 * MIB,
+            filter_log_events_per_second: RequestRate::Paced(5.0),
             scan_stall_timeout: Duration::from_secs(30),
         }
     }
@@ -94,4 +100,8 @@ fn scan_stall_timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Dura
         deserializer,
         Duration::from_millis(100)..=Duration::from_mins(10),
     )
+}
+
+fn log_filter_rate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RequestRate, D::Error> {
+    rate(deserializer, 25.0)
 }

@@ -219,10 +219,10 @@ fn pacing_can_be_slower_or_off() {
             .event_history
             .requests_per_second
     };
-    assert_eq!(rate("off"), LookupRate::Off);
-    assert_eq!(rate("\"off\""), LookupRate::Off);
-    assert_eq!(rate("1"), LookupRate::Paced(1.0));
-    assert_eq!(rate("0.5"), LookupRate::Paced(0.5));
+    assert_eq!(rate("off"), RequestRate::Off);
+    assert_eq!(rate("\"off\""), RequestRate::Off);
+    assert_eq!(rate("1"), RequestRate::Paced(1.0));
+    assert_eq!(rate("0.5"), RequestRate::Paced(0.5));
 }
 
 #[test]

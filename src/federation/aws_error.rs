@@ -98,7 +98,9 @@ fn kind_of_code(code: &str, status: Option<u16>) -> FailureKind {
         | "RequestThrottled"
         | "RequestLimitExceeded"
         | "TooManyRequestsException"
-        | "SlowDown" => FailureKind::Throttled,
+        | "SlowDown"
+        // Logs Insights: too many queries run.
+        | "LimitExceededException" => FailureKind::Throttled,
         _ if status.is_some_and(|status| status >= 500) => FailureKind::Transient,
         _ => FailureKind::Refused,
     }

@@ -48,6 +48,7 @@ pub struct Federation {
     hub_account: OnceCell<AccountId>,
     key_owners: KeyOwners,
     lookups: Pacing,
+    log_filters: Pacing,
     calls: Arc<Semaphore>,
 }
 
@@ -96,6 +97,7 @@ impl Federation {
             hub_account: OnceCell::new(),
             key_owners: KeyOwners::new(sts),
             lookups: Pacing::new(config.event_history.requests_per_second),
+            log_filters: Pacing::new(config.limits.filter_log_events_per_second),
             calls: Arc::new(Semaphore::new(permits(config.limits.aws_calls))),
         };
         federation.learn_ways(config.accounts.list.iter().map(|entry| entry.value.id));
@@ -245,6 +247,12 @@ impl Federation {
     #[must_use]
     pub fn lookups(&self) -> &Pacing {
         &self.lookups
+    }
+
+    /// The queues that keep to the quota of `FilterLogEvents`.
+    #[must_use]
+    pub fn log_filters(&self) -> &Pacing {
+        &self.log_filters
     }
 
     /// One of `limits.aws_calls`, to be held for one call. Fails only when the service shuts down.

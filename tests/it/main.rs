@@ -17,6 +17,7 @@ mod grpc_requests;
 mod grpc_server;
 mod grpc_service;
 mod log_days;
+mod logs;
 mod oracle;
 mod plan_search;
 mod records;

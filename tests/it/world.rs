@@ -11,6 +11,7 @@ use identity_trail::query::{
     AccountSelector, AskedRange, Case, Event, EventFilter, EventQuery, EventTime, Identity,
     RecordView, Region, SearchOrder, TimeRange,
 };
+use identity_trail::sandbox::logs::{LOG_GROUP_NAME, LOG_GROUP_REGION};
 use identity_trail::sandbox::{Sandbox, SandboxConfig};
 use identity_trail::search::{PlanAnnouncement, SearchItem, SearchStream, Summary};
 use serde_json::{Value, json};
@@ -20,12 +21,36 @@ use serde_json::{Value, json};
 pub struct Setup {
     /// The one archive, if there is one.
     pub archive: Option<ArchiveSetup>,
+    /// How the sandbox's log group is read, if it is.
+    pub log_group: Option<LogGroupSetup>,
     /// Whether accounts have only the Regions that occur in their own records, not all Regions.
     pub own_regions: bool,
     /// `limits.scan_stall_timeout`.
     pub stall_timeout: &'static str,
     /// `routing.first_slice`.
     pub first_slice: &'static str,
+}
+
+/// The sandbox's log group, which holds everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogGroupSetup {
+    /// `read_with`.
+    pub read_with: &'static str,
+    /// `log_group`.
+    pub log_group: &'static str,
+    /// The account that is asked for it; none is the one that it lies in.
+    pub account: Option<&'static str>,
+}
+
+impl LogGroupSetup {
+    /// The log group, read with this API.
+    pub fn read_with(read_with: &'static str) -> Self {
+        Self {
+            read_with,
+            log_group: LOG_GROUP_NAME,
+            account: None,
+        }
+    }
 }
 
 /// An archive over all that the sandbox holds.
@@ -65,6 +90,7 @@ impl Default for Setup {
     fn default() -> Self {
         Self {
             archive: None,
+            log_group: None,
             own_regions: true,
             stall_timeout: "30s",
             first_slice: "24h",
@@ -73,6 +99,15 @@ impl Default for Setup {
 }
 
 impl Setup {
+    /// Event history, and this log group in slices of at least 90 days.
+    pub fn with_log_group(log_group: LogGroupSetup) -> Self {
+        Self {
+            log_group: Some(log_group),
+            first_slice: "2160h",
+            ..Self::default()
+        }
+    }
+
     /// Event history, and this archive in slices of at least 90 days.
     pub fn with_archive(archive: ArchiveSetup) -> Self {
         Self {
@@ -241,6 +276,20 @@ fn configuration(sandbox: &Sandbox, places: &Places, setup: &Setup) -> Value {
             "holds": {"accounts": "all", "first_day": archive.first_day.to_string()},
         })
     });
+    let log_groups = setup.log_group.iter().map(|group| {
+        let mut log_group = json!({
+            "name": "group",
+            "account": group.account.unwrap_or(sandbox.hub_account_id()),
+            "region": LOG_GROUP_REGION,
+            "log_group": group.log_group,
+            "holds": {"accounts": "all", "first_day": "2000-01-01"},
+            "read_with": group.read_with,
+        });
+        if group.account.is_none() {
+            log_group["credentials"] = json!("hub");
+        }
+        log_group
+    });
     json!({
         "hub": {"region": region, "endpoint_url": sandbox.endpoint()},
         "accounts": {
@@ -250,7 +299,12 @@ fn configuration(sandbox: &Sandbox, places: &Places, setup: &Setup) -> Value {
         "regions": [region],
         "event_history": {"requests_per_second": "off"},
         "archives": archives.collect::<Vec<_>>(),
+        "log_groups": log_groups.collect::<Vec<_>>(),
         "routing": {"first_slice": setup.first_slice},
-        "limits": {"scan_stall_timeout": setup.stall_timeout, "concurrent_searches": 1000},
+        "limits": {
+            "scan_stall_timeout": setup.stall_timeout,
+            "concurrent_searches": 1000,
+            "filter_log_events_per_second": "off",
+        },
     })
 }

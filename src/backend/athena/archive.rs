@@ -11,9 +11,9 @@ use jiff::tz::TimeZone;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::Instant;
 
-use super::call::{self, Tally};
 use super::log_days::LogDaysKnown;
 use super::table::table_facts;
+use crate::backend::call::{self, Tally};
 use crate::config::archives::PartitionLayout;
 use crate::config::{self, Access};
 use crate::federation::Federation;

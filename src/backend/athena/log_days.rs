@@ -11,10 +11,10 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::archive::Archive;
-use super::reaper::Reaper;
 use super::rows::RowQuery;
 use super::sql;
 use super::unwritable;
+use crate::backend::remote_query::Reaper;
 use crate::backend::{DaysAsked, SearchContext, Spent};
 use crate::plan::log_days::{AccountDays, DayRun, LogDays};
 use crate::plan::{Reason, ReasonCode, Unverified};

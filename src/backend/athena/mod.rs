@@ -1,19 +1,18 @@
 //! Archives: one Athena query for each scan, its rows rebuilt into records.
 //!
 //! A scan becomes a statement ([`sql`]) for what its table has ([`table`]); the statement runs as a
-//! remote query ([`query`]) that the process owns and stops ([`reaper`]); its rows become records
+//! remote query ([`query`]) that the process owns and stops ([`super::remote_query`]); its rows become records
 //! again ([`rebuild`]) and events as from any other backend ([`results`]). Beside the scans, one small
 //! query a search finds out of which days there are log files at all ([`log_days`], [`rows`]).
 
 mod archive;
-mod call;
 mod hive_type;
 mod log_days;
 mod probe;
 mod query;
-mod reaper;
 mod rebuild;
 mod record_columns;
+mod remote;
 mod results;
 mod rows;
 mod sql;
@@ -22,13 +21,11 @@ mod table;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use super::{
-    Asks, Backend, DaysAsked, Page, PageCost, ScanError, ScanReader, SearchContext, Spent, Words,
-};
+use super::remote_query::Reaper;
+use super::{Asks, Backend, DaysAsked, ScanReader, SearchContext, Spent, Unreadable, Words};
 use crate::config::Config;
 use crate::federation::Federation;
 use crate::plan::facts::ArchiveFacts;
@@ -37,7 +34,6 @@ use crate::query::EventQuery;
 use archive::Archive;
 pub use probe::{ArchiveProbe, LogFiles, TableProbe};
 use query::{AthenaReader, QueryScan};
-use reaper::Reaper;
 use sql::{ScanStatement, Unwritable};
 
 /// Reads archives. One serves the whole process.
@@ -180,20 +176,5 @@ fn unwritable(archive: &str, error: &Unwritable) -> Reason {
             ReasonCode::QueryFailed,
             format!("the query on archive {archive} was not started: {error}"),
         ),
-    }
-}
-
-/// A scan that cannot be asked.
-struct Unreadable(Reason);
-
-#[async_trait]
-impl ScanReader for Unreadable {
-    async fn next_page(&mut self) -> Result<Page, ScanError> {
-        Err(ScanError {
-            reason: self.0.clone(),
-            not_applicable: false,
-            stopped_at: None,
-            cost: PageCost::default(),
-        })
     }
 }

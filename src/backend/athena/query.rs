@@ -17,10 +17,11 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
 
 use super::archive::{Archive, Session};
-use super::call::{self, Backoff, Tally};
-use super::reaper::{Reaper, RemoteQuery, Started};
+use super::remote::AthenaCall;
 use super::results::Results;
 use super::sql::ScanStatement;
+use crate::backend::call::{self, Backoff, Tally};
+use crate::backend::remote_query::{Reaper, RemoteQuery, Started};
 use crate::backend::{Page, PageCost, ScanError, ScanReader, SearchContext};
 use crate::plan::{Reason, ReasonCode};
 use crate::query::{RecordView, TimeRange};
@@ -52,8 +53,8 @@ pub(super) struct QueryScan {
 /// Where the query stands.
 enum State {
     Waiting(BoxFuture<'static, Option<OwnedSemaphorePermit>>),
-    Starting(oneshot::Receiver<Started>, Session),
-    Running(RemoteQuery, Session, Backoff),
+    Starting(oneshot::Receiver<Started<AthenaCall>>, Session),
+    Running(RemoteQuery<AthenaCall>, Session, Backoff),
     Reading(Results),
     Ended,
 }
@@ -92,7 +93,7 @@ impl AthenaReader {
 
     async fn poll(
         &mut self,
-        mut query: RemoteQuery,
+        mut query: RemoteQuery<AthenaCall>,
         session: Session,
         mut backoff: Backoff,
         tally: &mut Tally,
@@ -131,7 +132,7 @@ impl AthenaReader {
                 }
                 Err(query_failed(state, id.as_deref(), &execution))
             }
-            _ if budget.is_spent() => Err(self.scan.budget_spent()),
+            _ if budget.is_spent() => Err(self.scan.search.budget_spent()),
             _ if Instant::now() >= session.deadline => {
                 Err(self.scan.timed_out(&session, query.id().map(|id| &**id)))
             }
@@ -186,18 +187,21 @@ impl QueryScan {
             Reason::new(ReasonCode::Drain, "the service is shutting down: ask again")
         })?;
         if self.search.scan_budget.is_spent() {
-            return Err(self.budget_spent());
+            return Err(self.search.budget_spent());
         }
         let session = self.archive.session().await?;
         let token = uuid::Uuid::new_v4().to_string();
-        let request = self.archive.request(&self.statement.sql, &token);
-        let started = self.reaper.start(session.client.clone(), request, granted);
+        let call = AthenaCall {
+            client: session.client.clone(),
+            input: self.archive.request(&self.statement.sql, &token),
+        };
+        let started = self.reaper.start(call, granted);
         self.await_start(started, session, tally).await
     }
 
     async fn await_start(
         &self,
-        mut started: oneshot::Receiver<Started>,
+        mut started: oneshot::Receiver<Started<AthenaCall>>,
         session: Session,
         tally: &mut Tally,
     ) -> Step {
@@ -224,7 +228,11 @@ impl QueryScan {
         Ok((State::Reading(results), page))
     }
 
-    fn results(&self, query: &RemoteQuery, session: &Session) -> Result<Results, Reason> {
+    fn results(
+        &self,
+        query: &RemoteQuery<AthenaCall>,
+        session: &Session,
+    ) -> Result<Results, Reason> {
         let id = query
             .id()
             .cloned()
@@ -246,17 +254,6 @@ impl QueryScan {
             bound: Some(self.search.query.order.first(self.range)),
             ..Page::default()
         }
-    }
-
-    fn budget_spent(&self) -> Reason {
-        let limit = self.search.query.max_scan_bytes.unwrap_or(0);
-        Reason::new(
-            ReasonCode::MaxScanBytes,
-            format!(
-                "the search's Athena queries have scanned its max_scan_bytes of {limit}: resume \
-                 with a higher limit for the rest, or narrow accounts or times"
-            ),
-        )
     }
 
     fn timed_out(&self, session: &Session, id: Option<&str>) -> Reason {
@@ -284,10 +281,10 @@ fn wait_for_permit(archive: &Archive) -> State {
 }
 
 pub(super) async fn execution(
-    query: &RemoteQuery,
+    query: &RemoteQuery<AthenaCall>,
     tally: &mut Tally,
 ) -> Result<QueryExecution, Reason> {
-    let (Some(client), Some(id)) = (query.client(), query.id()) else {
+    let (Some(call), Some(id)) = (query.call(), query.id()) else {
         return Err(Reason::new(
             ReasonCode::Internal,
             "a query that runs has no id",
@@ -298,7 +295,7 @@ pub(super) async fn execution(
         call::THROTTLED_FOR,
         tally,
         || {
-            client
+            call.client
                 .get_query_execution()
                 .query_execution_id(&**id)
                 .send()

@@ -7,9 +7,9 @@ use aws_sdk_athena::operation::get_query_results::GetQueryResultsOutput;
 use aws_sdk_athena::types::{ResultSet, Row};
 
 use super::archive::Archive;
-use super::call::{self, Tally};
 use super::rebuild::rebuild;
 use super::sql::ScanStatement;
+use crate::backend::call::{self, Tally};
 use crate::backend::{Page, PageCost};
 use crate::federation::aws_error::AwsFailure;
 use crate::query::record::{Ordinals, ReadFrom, TextOrigin, parse_record};

@@ -9,9 +9,10 @@ use aws_sdk_athena::types::{
 use tokio::time::Instant;
 
 use super::archive::{Archive, Session};
-use super::call::{self, Backoff, Tally};
 use super::query::{execution, query_failed};
-use super::reaper::{Reaper, RemoteQuery};
+use super::remote::AthenaCall;
+use crate::backend::call::{self, Backoff, Tally};
+use crate::backend::remote_query::{Reaper, RemoteQuery};
 use crate::backend::{ScanBudget, Spent};
 use crate::plan::{Reason, ReasonCode};
 
@@ -42,8 +43,11 @@ impl RowQuery<'_> {
         self.check_budget()?;
         let session = self.archive.session().await?;
         let token = uuid::Uuid::new_v4().to_string();
-        let request = self.archive.request(sql, &token);
-        let started = self.reaper.start(session.client.clone(), request, permit);
+        let call = AthenaCall {
+            client: session.client.clone(),
+            input: self.archive.request(sql, &token),
+        };
+        let started = self.reaper.start(call, permit);
         let started = started.await.map_err(|_| {
             Reason::new(
                 ReasonCode::Internal,
@@ -59,7 +63,11 @@ impl RowQuery<'_> {
         self.read(&session, &id, names).await
     }
 
-    async fn await_end(&self, query: &mut RemoteQuery, session: &Session) -> Result<(), Reason> {
+    async fn await_end(
+        &self,
+        query: &mut RemoteQuery<AthenaCall>,
+        session: &Session,
+    ) -> Result<(), Reason> {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
         let mut scanned = 0;
         loop {

@@ -1,33 +1,74 @@
 //! CloudWatch Logs: log groups that a trail writes to.
+//!
+//! What a scan asks becomes [`need`]s, printed as filter patterns ([`pattern`]) or as a Logs Insights
+//! query ([`insights_query`]). [`filter_log_events`] reads pages; [`insights`] runs queries that the
+//! process owns and stops. Either way log events become events ([`events`]) in the order of their
+//! delivery, with a bound that says what may still come.
+
+mod events;
+mod filter_log_events;
+mod group;
+mod insights;
+mod insights_query;
+mod insights_rows;
+mod need;
+mod pattern;
+mod remote;
+#[cfg(test)]
+mod tests;
+mod window;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use async_trait::async_trait;
+use jiff::SignedDuration;
 
-use super::{Asks, Backend, Page, PageCost, ScanError, ScanReader, SearchContext};
+use super::remote_query::Reaper;
+use super::{Asks, Backend, ScanReader, SearchContext, Unreadable, Words};
 use crate::clock::Clock;
+use crate::config::Config;
 use crate::config::log_groups::ReadWith;
-use crate::config::{self, Config};
+use crate::federation::Federation;
 use crate::plan::facts::{Declared, LogGroupFacts, ReadLogsWith};
-use crate::plan::{Reason, ReasonCode, Scan};
+use crate::plan::{LogsMethod, Reason, ReasonCode, Scan, ScanTarget};
 use crate::query::EventQuery;
+use filter_log_events::FilterReader;
+use group::LogGroup;
+use insights::{InsightsReader, InsightsScan};
+use need::{needs, not_in};
+use pattern::patterns;
 
 /// Reads log groups. One serves the whole process.
 #[derive(Debug)]
 pub struct Logs {
     /// In the order of the configuration.
-    log_groups: Vec<config::LogGroup>,
+    log_groups: Vec<Arc<LogGroup>>,
     clock: Clock,
+    reaper: Reaper,
 }
 
 impl Logs {
     /// The configured log groups; asks AWS nothing yet. `clock` tells what their retention leaves.
+    /// To be called within the runtime that is to stop abandoned queries.
     #[must_use]
-    pub fn new(config: &Config, clock: Clock) -> Self {
-        let log_groups = config.log_groups.iter().map(|entry| entry.value.clone());
+    pub fn new(config: &Config, federation: &Arc<Federation>, clock: Clock) -> Self {
+        // The configuration's limits keep it far from what would overflow.
+        let skew = SignedDuration::try_from(config.routing.archive_delay)
+            .unwrap_or(SignedDuration::from_hours(24));
+        let log_groups = config.log_groups.iter().filter_map(|entry| {
+            // The configuration was checked: each log group has a way in.
+            let access = config.log_group_access(&entry.value)?;
+            Some(Arc::new(LogGroup::new(
+                entry.value.clone(),
+                access,
+                Arc::clone(federation),
+                skew,
+            )))
+        });
         Self {
             log_groups: log_groups.collect(),
             clock,
+            reaper: Reaper::new(),
         }
     }
 
@@ -35,10 +76,10 @@ impl Logs {
     #[must_use]
     pub fn log_groups(&self) -> Vec<Arc<LogGroupFacts>> {
         let now = self.clock.now();
-        let facts = self.log_groups.iter().map(|config| {
-            let holds = &config.holds;
+        let facts = self.log_groups.iter().map(|group| {
+            let holds = &group.config.holds;
             Arc::new(LogGroupFacts {
-                name: config.name.as_str().into(),
+                name: Arc::clone(&group.name),
                 holds: Declared {
                     accounts: holds.accounts.clone().map(|ids| ids.into_iter().collect()),
                     regions: holds.regions.clone().map(|r| r.into_iter().collect()),
@@ -48,7 +89,7 @@ impl Logs {
                     excluded_event_sources: holds.excluded_event_sources.iter().cloned().collect(),
                     categories: holds.categories.iter().copied().collect(),
                 },
-                read_with: match config.read_with {
+                read_with: match group.config.read_with {
                     ReadWith::Auto => ReadLogsWith::Auto,
                     ReadWith::Filter => ReadLogsWith::FilterLogEvents,
                     ReadWith::Insights => ReadLogsWith::Insights,
@@ -57,34 +98,72 @@ impl Logs {
         });
         facts.collect()
     }
+
+    /// The log group that a scan reads, and how.
+    fn target(&self, scan: &Scan) -> Result<(&Arc<LogGroup>, LogsMethod), Reason> {
+        let ScanTarget::Logs {
+            log_group, method, ..
+        } = &scan.target
+        else {
+            let wrong = format!("{:?} was given to the logs backend", scan.target);
+            return Err(Reason::new(ReasonCode::Internal, wrong));
+        };
+        let known = self.log_groups.iter().find(|it| it.name == log_group.name);
+        let group = known.ok_or_else(|| {
+            let unknown = format!("log group {} is not configured", log_group.name);
+            Reason::new(ReasonCode::Internal, unknown)
+        })?;
+        Ok((group, *method))
+    }
+
+    /// Waits until every query that was abandoned is stopped, at most `patience`; then logs those
+    /// that may still run. No scan may be read afterwards.
+    pub async fn shutdown(&self, patience: Duration) {
+        self.reaper.shutdown(patience).await;
+    }
 }
 
 impl Backend for Logs {
-    fn open(&self, scan: &Scan, _search: &Arc<SearchContext>) -> Box<dyn ScanReader> {
-        Box::new(Unreadable(wrong(scan)))
+    fn open(&self, scan: &Scan, search: &Arc<SearchContext>) -> Box<dyn ScanReader> {
+        let (group, method) = match self.target(scan) {
+            Ok(target) => target,
+            Err(reason) => return Box::new(Unreadable(reason)),
+        };
+        let (group, range) = (Arc::clone(group), scan.range);
+        let (needs, search) = (needs(scan, &search.query), Arc::clone(search));
+        match method {
+            LogsMethod::FilterLogEvents => {
+                Box::new(FilterReader::new(group, search, range, patterns(&needs)))
+            }
+            LogsMethod::Insights => Box::new(InsightsReader::new(InsightsScan {
+                group,
+                reaper: self.reaper.clone(),
+                search,
+                needs,
+                range,
+            })),
+        }
     }
 
-    fn asks(&self, scan: &Scan, _query: &EventQuery) -> Result<Asks, Reason> {
-        Err(wrong(scan))
-    }
-}
-
-fn wrong(scan: &Scan) -> Reason {
-    let wrong = format!("{:?} was given to the logs backend", scan.target);
-    Reason::new(ReasonCode::Internal, wrong)
-}
-
-/// A scan that cannot be asked.
-struct Unreadable(Reason);
-
-#[async_trait]
-impl ScanReader for Unreadable {
-    async fn next_page(&mut self) -> Result<Page, ScanError> {
-        Err(ScanError {
-            reason: self.0.clone(),
-            not_applicable: false,
-            stopped_at: None,
-            cost: PageCost::default(),
+    fn asks(&self, scan: &Scan, query: &EventQuery) -> Result<Asks, Reason> {
+        let (_, method) = self.target(scan)?;
+        let needs = needs(scan, query);
+        Ok(match method {
+            LogsMethod::FilterLogEvents => {
+                let patterns: Vec<String> = patterns(&needs).into_iter().flatten().collect();
+                let text = patterns.join("\n");
+                Asks {
+                    checked_afterwards: not_in(query, |need| pattern::says(&text, need)),
+                    words: Words::FilterPattern(text),
+                }
+            }
+            LogsMethod::Insights => {
+                let text = insights::first_query(&needs, query.order);
+                Asks {
+                    checked_afterwards: not_in(query, |need| insights_query::says(&text, need)),
+                    words: Words::InsightsQuery(text),
+                }
+            }
         })
     }
 }

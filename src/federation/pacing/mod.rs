@@ -1,4 +1,4 @@
-//! Keeping to the quota of `LookupEvents`: a few requests a second for each account and Region, in
+//! Keeping to a quota of AWS's: a few requests a second for each account and Region, in
 //! the whole process, in turns between callers and then between their searches.
 
 mod lane;
@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use tokio::sync::Notify;
 
-use crate::config::LookupRate;
+use crate::config::RequestRate;
 use crate::query::{AccountId, Region};
 use lane::{Advice, Lane, Wake};
 use queue::Ticket;
@@ -20,7 +20,7 @@ use queue::Ticket;
 /// The queues of all accounts and Regions.
 #[derive(Debug)]
 pub struct Pacing {
-    rate: LookupRate,
+    rate: RequestRate,
     /// Each is made when first used; there are no more than the federation has accounts and Regions.
     queues: Mutex<HashMap<(AccountId, Region), PacedQueue>>,
 }
@@ -28,7 +28,7 @@ pub struct Pacing {
 impl Pacing {
     /// Queues that keep to `rate`.
     #[must_use]
-    pub fn new(rate: LookupRate) -> Self {
+    pub fn new(rate: RequestRate) -> Self {
         Self {
             rate,
             queues: Mutex::default(),
@@ -59,8 +59,8 @@ struct State {
 }
 
 impl PacedQueue {
-    fn new(rate: LookupRate) -> Self {
-        let LookupRate::Paced(requests_per_second) = rate else {
+    fn new(rate: RequestRate) -> Self {
+        let RequestRate::Paced(requests_per_second) = rate else {
             return Self { shared: None };
         };
         let state = State {
@@ -208,7 +208,7 @@ mod tests {
 
     #[tokio::test]
     async fn every_task_that_waits_gets_its_turn() {
-        let queue = PacedQueue::new(LookupRate::Paced(200.0));
+        let queue = PacedQueue::new(RequestRate::Paced(200.0));
         let mut tasks = tokio::task::JoinSet::new();
         for search in 0..20 {
             let queue = queue.clone();
@@ -220,7 +220,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_turn_that_is_dropped_goes_to_the_next_at_once() {
-        let queue = PacedQueue::new(LookupRate::Paced(0.001));
+        let queue = PacedQueue::new(RequestRate::Paced(0.001));
         let caller = caller();
         let unused = queue.turn(&caller, 1).await;
         let mut leaves = Box::pin(queue.turn(&caller, 2));
@@ -236,7 +236,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_rate_nothing_waits() {
-        let queue = PacedQueue::new(LookupRate::Off);
+        let queue = PacedQueue::new(RequestRate::Off);
         for _ in 0..1000 {
             queue.turn(&caller(), 1).await.begin();
         }

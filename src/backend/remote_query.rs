@@ -3,32 +3,48 @@
 //!
 //! A query's start runs in a task of the process, so that a caller who leaves in the middle of it
 //! leaves no query behind whose id nobody knows. A running query is held by a [`RemoteQuery`];
-//! dropping that stops it. Each holds a permit of its archive until it is known to have ended, so
-//! there are never more tasks here than queries that may run.
+//! dropping that stops it. Each holds a permit until it is known to have ended, so there are never
+//! more tasks here than queries that may run.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use aws_sdk_athena::Client;
-use aws_sdk_athena::operation::start_query_execution::builders::StartQueryExecutionInputBuilder;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::call::{self, Tally};
+use super::call::Tally;
 use crate::federation::aws_error::{AwsFailure, FailureKind};
-use crate::plan::{Reason, ReasonCode};
+use crate::plan::Reason;
 
-/// StopQueryExecution calls in flight at a time.
+/// Stops in flight at a time.
 const STOPS_IN_FLIGHT: usize = 16;
 
-/// How long a throttled stop is repeated.
-const STOP_FOR: Duration = Duration::from_mins(1);
+/// How long a throttled stop is repeated, and how long the start of a query that nobody waits for
+/// any more may still take to answer.
+pub(super) const STOP_FOR: Duration = Duration::from_mins(1);
 
-/// How long a throttled start is repeated: Athena's quota of running queries is shared.
-const START_FOR: Duration = Duration::from_mins(5);
+/// How long a throttled start is repeated: AWS's quotas of running queries are shared.
+pub(super) const START_FOR: Duration = Duration::from_mins(5);
+
+/// One query to be run: how AWS is told to start and to stop it.
+pub(super) trait QueryCall: Send + Sync + 'static {
+    /// Starts it and answers its id. A throttled start is repeated only while it is `wanted`.
+    fn start(
+        &self,
+        wanted: impl Fn() -> bool + Send,
+        tally: &mut Tally,
+    ) -> impl Future<Output = Result<Arc<str>, AwsFailure>> + Send;
+
+    /// Stops the query of this id.
+    fn stop(&self, id: &str) -> impl Future<Output = Result<(), AwsFailure>> + Send;
+
+    /// What a start that never answered is known by, for whoever looks for it in AWS.
+    fn token(&self) -> &str;
+}
 
 /// Starts and stops remote queries. Clones share their tasks.
 #[derive(Debug, Clone)]
@@ -42,23 +58,23 @@ pub(super) struct Reaper {
 
 /// A query that runs in AWS. Dropping it stops the query.
 #[derive(Debug)]
-pub(super) struct RemoteQuery {
+pub(super) struct RemoteQuery<C: QueryCall> {
     /// What is needed to stop it; none once it has ended.
-    running: Option<Running>,
+    running: Option<Running<C>>,
     reaper: Reaper,
 }
 
 #[derive(Debug)]
-struct Running {
-    client: Client,
+struct Running<C> {
+    call: C,
     id: Arc<str>,
     _permit: OwnedSemaphorePermit,
 }
 
 /// How a start ended, and what it cost.
 #[derive(Debug)]
-pub(super) struct Started {
-    pub query: Result<RemoteQuery, Reason>,
+pub(super) struct Started<C: QueryCall> {
+    pub query: Result<RemoteQuery<C>, Reason>,
     pub tally: Tally,
 }
 
@@ -75,14 +91,11 @@ impl Reaper {
 
     /// Starts a query. A caller who drops the receiver ends it: before the first call nothing
     /// happens, later the query is stopped as soon as its id is known.
-    ///
-    /// `input` carries a ClientRequestToken, so that repeating it starts no second query.
-    pub fn start(
+    pub fn start<C: QueryCall>(
         &self,
-        client: Client,
-        input: StartQueryExecutionInputBuilder,
+        call: C,
         permit: OwnedSemaphorePermit,
-    ) -> oneshot::Receiver<Started> {
+    ) -> oneshot::Receiver<Started<C>> {
         let (mut sender, receiver) = oneshot::channel();
         let reaper = self.clone();
         let task = async move {
@@ -92,10 +105,7 @@ impl Reaper {
             let mut tally = Tally::default();
             let wanted = AtomicBool::new(true);
             let answer = {
-                let send = || input.clone().send_with(&client);
-                let wanted_still = || wanted.load(Ordering::Relaxed);
-                let action = "start the query";
-                let start = call::repeat_while(wanted_still, action, START_FOR, &mut tally, send);
+                let start = call.start(|| wanted.load(Ordering::Relaxed), &mut tally);
                 tokio::pin!(start);
                 tokio::select! {
                     answer = &mut start => Some(answer),
@@ -110,25 +120,23 @@ impl Reaper {
                 }
             };
             let Some(answer) = answer else {
+                let token = call.token();
                 tracing::error!(
-                    client_request_token = input.get_client_request_token().as_deref(),
+                    token,
                     "gave up on a start that never answered: a query may be running"
                 );
                 return;
             };
-            let query = answer.map_err(|failure| failure.reason).and_then(|answer| {
-                let id = answer.query_execution_id().ok_or_else(|| {
-                    Reason::new(ReasonCode::AwsError, "Athena started a query without an id")
-                })?;
+            let query = answer.map_err(|failure| failure.reason).map(|id| {
                 let running = Running {
-                    client: client.clone(),
-                    id: id.into(),
+                    call,
+                    id,
                     _permit: permit,
                 };
-                Ok(RemoteQuery {
+                RemoteQuery {
                     running: Some(running),
                     reaper: reaper.clone(),
-                })
+                }
             });
             // If nobody waits any more, what comes back is dropped, which stops the query.
             drop(sender.send(Started { query, tally }));
@@ -137,24 +145,17 @@ impl Reaper {
         receiver
     }
 
-    fn stop(&self, query: Running) {
+    fn stop<C: QueryCall>(&self, query: Running<C>) {
         let reaper = self.clone();
         let task = async move {
-            let (client, id) = (query.client.clone(), Arc::clone(&query.id));
             let stop = async {
                 let _permit = reaper.stops.acquire().await;
-                let send = || {
-                    client
-                        .stop_query_execution()
-                        .query_execution_id(&*id)
-                        .send()
-                };
-                call::repeat("stop the query", STOP_FOR, &mut Tally::default(), send).await
+                query.call.stop(&query.id).await
             };
             tokio::select! {
                 answer = stop => report(&query.id, answer.err()),
                 () = reaper.give_up.cancelled() => {
-                    tracing::error!(query_execution_id = &*query.id, "shut down before the query was stopped");
+                    tracing::error!(query_id = &*query.id, "shut down before the query was stopped");
                 }
             }
         };
@@ -177,28 +178,28 @@ impl Reaper {
 
 fn report(id: &str, failure: Option<AwsFailure>) {
     match failure {
-        None => tracing::debug!(query_execution_id = id, "stopped a query"),
+        None => tracing::debug!(query_id = id, "stopped a query"),
         // It had ended already.
         Some(failure) if failure.kind == FailureKind::Refused => {
-            tracing::debug!(query_execution_id = id, reason = %failure.reason.message, "nothing to stop");
+            tracing::debug!(query_id = id, reason = %failure.reason.message, "nothing to stop");
         }
         Some(failure) => tracing::error!(
-            query_execution_id = id,
+            query_id = id,
             reason = %failure.reason.message,
             "could not stop a query: it may go on scanning"
         ),
     }
 }
 
-impl RemoteQuery {
-    /// Its QueryExecutionId.
+impl<C: QueryCall> RemoteQuery<C> {
+    /// Its id.
     pub fn id(&self) -> Option<&Arc<str>> {
         self.running.as_ref().map(|running| &running.id)
     }
 
-    /// A client in the session that started it.
-    pub fn client(&self) -> Option<&Client> {
-        self.running.as_ref().map(|running| &running.client)
+    /// What it was started by.
+    pub fn call(&self) -> Option<&C> {
+        self.running.as_ref().map(|running| &running.call)
     }
 
     /// It has ended by itself: nothing to stop, and another may run.
@@ -207,7 +208,7 @@ impl RemoteQuery {
     }
 }
 
-impl Drop for RemoteQuery {
+impl<C: QueryCall> Drop for RemoteQuery<C> {
     fn drop(&mut self) {
         if let Some(running) = self.running.take() {
             self.reaper.stop(running);

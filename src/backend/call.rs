@@ -1,12 +1,12 @@
 //! One AWS call, made until it succeeds or is surely of no use. The SDK's own retries are off for
-//! Athena, so that every attempt is counted.
+//! what is called here, so that every attempt is counted.
 
 use std::error::Error;
 use std::future::Future;
 use std::time::Duration;
 
-use aws_sdk_athena::error::SdkError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use tokio::time::Instant;
 
@@ -79,6 +79,36 @@ pub(super) async fn repeat_while<T, E, F>(
     action: &str,
     throttled_for: Duration,
     tally: &mut Tally,
+    call: impl FnMut() -> F,
+) -> Result<T, AwsFailure>
+where
+    E: ProvideErrorMetadata + Error + 'static,
+    F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+{
+    attempt(ATTEMPTS, wanted, action, throttled_for, tally, call).await
+}
+
+/// The same, and only a throttled call is repeated: any other that failed may have begun something.
+pub(super) async fn repeat_throttled<T, E, F>(
+    wanted: impl Fn() -> bool,
+    action: &str,
+    throttled_for: Duration,
+    tally: &mut Tally,
+    call: impl FnMut() -> F,
+) -> Result<T, AwsFailure>
+where
+    E: ProvideErrorMetadata + Error + 'static,
+    F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+{
+    attempt(1, wanted, action, throttled_for, tally, call).await
+}
+
+async fn attempt<T, E, F>(
+    attempts: u32,
+    wanted: impl Fn() -> bool,
+    action: &str,
+    throttled_for: Duration,
+    tally: &mut Tally,
     mut call: impl FnMut() -> F,
 ) -> Result<T, AwsFailure>
 where
@@ -105,7 +135,7 @@ where
             | FailureKind::Transient
             | FailureKind::Expired => {
                 failures += 1;
-                failures < ATTEMPTS
+                failures < attempts
             }
             FailureKind::Denied
             | FailureKind::UnknownClient

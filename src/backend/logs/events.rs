@@ -1,0 +1,118 @@
+//! Log events as CloudTrail events.
+
+use std::sync::Arc;
+
+use super::group::LogGroup;
+use crate::backend::PageCost;
+use crate::query::record::{Ordinals, ReadFrom, TextOrigin, parse_record};
+use crate::query::{AccountId, BackendKind, Event, Provenance};
+
+/// Reads the log events of one scan.
+#[derive(Debug)]
+pub(super) struct Events {
+    group: Arc<LogGroup>,
+    keep_record: bool,
+    ordinals: Ordinals,
+}
+
+impl Events {
+    pub fn new(group: Arc<LogGroup>, keep_record: bool) -> Self {
+        Self {
+            group,
+            keep_record,
+            ordinals: Ordinals::default(),
+        }
+    }
+
+    /// The record in `message`, which `request_id` returned from the log stream `stream`; none, and
+    /// counted as unreadable, if it is none.
+    pub fn read(
+        &mut self,
+        message: &str,
+        stream: &str,
+        request_id: Option<&Arc<str>>,
+        cost: &mut PageCost,
+    ) -> Option<Event> {
+        cost.events_read += 1;
+        match self.event(message, stream, request_id) {
+            Ok(event) => {
+                cost.memory_bytes += memory(message);
+                Some(event)
+            }
+            Err(error) => {
+                cost.unreadable_records += 1;
+                tracing::warn!(
+                    log_group = &*self.group.name,
+                    log_stream = stream,
+                    request_id = request_id.map(|id| &**id),
+                    error,
+                    "a log event that is no event of CloudTrail"
+                );
+                None
+            }
+        }
+    }
+
+    fn event(
+        &mut self,
+        message: &str,
+        stream: &str,
+        request_id: Option<&Arc<str>>,
+    ) -> Result<Event, String> {
+        let group = &self.group;
+        let known = account_of(stream).or_else(|| group.only_account());
+        let read_from = ReadFrom {
+            provenance: Provenance {
+                backend: BackendKind::Logs,
+                account_id: known.unwrap_or(group.config.account),
+                account_name: None,
+                region: None,
+                archive: None,
+                log_group: Some(Arc::clone(&group.name)),
+                aws_request_id: request_id.cloned(),
+                log_file: None,
+            },
+            origin: TextOrigin::Delivered,
+            keep_record: self.keep_record,
+        };
+        let mut event = parse_record(message, &read_from).map_err(|error| error.to_string())?;
+        if event.recipient_account_id.is_none() && known.is_none() {
+            return Err("nothing tells the account of the record".to_owned());
+        }
+        let account = event.key.account;
+        event.provenance.account_id = account;
+        event.provenance.account_name = group.federation.account_name(account);
+        event.provenance.region = event.aws_region.as_deref().and_then(|it| it.parse().ok());
+        self.ordinals.number(&mut event.key);
+        Ok(event)
+    }
+}
+
+/// Log streams of a trail are named `[o-ORGANIZATION_]ACCOUNT_CloudTrail_REGION[_NUMBER]`.
+fn account_of(stream: &str) -> Option<AccountId> {
+    let (before, _) = stream.split_once("_CloudTrail_")?;
+    let account = before.rsplit('_').next()?;
+    account.parse().ok()
+}
+
+/// About what an event takes: its fields, and its texts once more than the record is long.
+fn memory(message: &str) -> u64 {
+    (std::mem::size_of::<Event>() + 2 * message.len()) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_names_the_account() {
+        let account = |stream: &str| account_of(stream).map(|account| account.to_string());
+        let found = Some("111122223333".to_owned());
+        assert_eq!(account("111122223333_CloudTrail_eu-west-1"), found);
+        assert_eq!(account("111122223333_CloudTrail_eu-west-1_3"), found);
+        assert_eq!(account("o-a1b2c3_111122223333_CloudTrail_us-east-1"), found);
+        for other in ["", "test", "1111_CloudTrail_x", "CloudTrail_eu-west-1"] {
+            assert_eq!(account(other), None, "{other}");
+        }
+    }
+}

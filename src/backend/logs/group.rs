@@ -1,0 +1,124 @@
+//! One log group of the configuration: how to get at it, and whose records are in it.
+
+use std::sync::Arc;
+
+use aws_sdk_cloudwatchlogs::Client;
+use aws_sdk_cloudwatchlogs::config::retry::RetryConfig;
+use aws_sdk_cloudwatchlogs::operation::filter_log_events::builders::FilterLogEventsFluentBuilder;
+use aws_sdk_cloudwatchlogs::operation::start_query::builders::StartQueryInputBuilder;
+use jiff::SignedDuration;
+use tokio::sync::{OnceCell, Semaphore};
+
+use crate::config::{self, Access};
+use crate::federation::Federation;
+use crate::federation::pacing::PacedQueue;
+use crate::plan::Reason;
+use crate::query::AccountId;
+
+/// One log group, for the life of the process.
+#[derive(Debug)]
+pub(super) struct LogGroup {
+    pub name: Arc<str>,
+    pub config: config::LogGroup,
+    /// An event reaches the log group at most this long after it happened. (AWS promises nothing;
+    /// minutes are usual.) What comes later is read where it falls into the window all the same.
+    pub skew: SignedDuration,
+    /// A permit is held while a query runs in AWS.
+    pub queries: Arc<Semaphore>,
+    pub federation: Arc<Federation>,
+    access: Access,
+    /// Made at the first call; renews its session by itself.
+    client: OnceCell<Client>,
+}
+
+impl LogGroup {
+    pub fn new(
+        config: config::LogGroup,
+        access: Access,
+        federation: Arc<Federation>,
+        skew: SignedDuration,
+    ) -> Self {
+        let queries = usize::try_from(config.max_concurrent_queries).unwrap_or(1);
+        Self {
+            name: config.name.as_str().into(),
+            config,
+            skew,
+            queries: Arc::new(Semaphore::new(queries)),
+            federation,
+            access,
+            client: OnceCell::new(),
+        }
+    }
+
+    /// A client in the session of the log group's role. The SDK's own retries are off: every attempt
+    /// is paced and counted.
+    pub async fn client(&self) -> Result<&Client, Reason> {
+        self.client
+            .get_or_try_init(async || {
+                let region = &self.config.region;
+                let need = std::time::Duration::ZERO;
+                let session = self.federation.config_for(&self.access, region, need);
+                let config = aws_sdk_cloudwatchlogs::config::Builder::from(&session.await?.sdk)
+                    .retry_config(RetryConfig::disabled())
+                    .build();
+                Ok(Client::from_conf(config))
+            })
+            .await
+    }
+
+    /// The queue that keeps to the quota of `FilterLogEvents` here.
+    pub fn queue(&self) -> PacedQueue {
+        let quota = self.federation.log_filters();
+        quota.queue(self.config.account, &self.config.region)
+    }
+
+    /// Asks this log group.
+    pub fn filter(&self, client: &Client) -> FilterLogEventsFluentBuilder {
+        let (name, arn) = self.identifier();
+        client
+            .filter_log_events()
+            .set_log_group_name(name)
+            .set_log_group_identifier(arn)
+    }
+
+    /// Queries this log group.
+    pub fn query(&self) -> StartQueryInputBuilder {
+        let (name, arn) = self.identifier();
+        StartQueryInputBuilder::default()
+            .set_log_group_names(name.map(|name| vec![name]))
+            .set_log_group_identifiers(arn.map(|arn| vec![arn]))
+    }
+
+    /// Its name, or its ARN where that is configured.
+    fn identifier(&self) -> (Option<String>, Option<String>) {
+        let configured = self.config.log_group.clone();
+        if configured.starts_with("arn:") {
+            (None, Some(configured))
+        } else {
+            (Some(configured), None)
+        }
+    }
+
+    /// The account whose events these are, where the log group declares only one.
+    pub fn only_account(&self) -> Option<AccountId> {
+        match self.config.holds.accounts.as_deref() {
+            Some([account]) => Some(*account),
+            _ => None,
+        }
+    }
+
+    /// A log group that AWS does not know is the configuration's fault.
+    pub fn explain(&self, mut reason: Reason) -> Reason {
+        if reason.aws_code.as_deref() == Some("ResourceNotFoundException") {
+            let config::LogGroup {
+                account, region, ..
+            } = &self.config;
+            reason.message.push_str(&format!(
+                "; check log group {} in the configuration: is it in account {account} and in \
+                 {region}?",
+                self.name
+            ));
+        }
+        reason
+    }
+}

@@ -1,0 +1,102 @@
+//! Queries of Logs Insights, printed from [`Need`]s.
+//!
+//! They look at the text of the record, `@message`, never at its members: Insights discovers at most
+//! 200 of a record's members, so that one of a large record may be missing, and a missing member
+//! fulfils nothing. Each test is a regular expression that finds a member wherever it stands.
+
+use super::need::{Case, Need, Part, TextPattern};
+use crate::query::SearchOrder;
+
+/// The longest query that AWS takes, in characters.
+const LONGEST: usize = 10_000;
+
+/// The query that finds every record that fulfils all of `needs`, the narrowest first, as far as
+/// there is room for them: at most `rows`, in this order.
+pub(super) fn query(needs: &[Need], order: SearchOrder, rows: u32) -> String {
+    let direction = match order {
+        SearchOrder::NewestFirst => "desc",
+        SearchOrder::OldestFirst => "asc",
+    };
+    let write = |tests: &[String]| {
+        let filter = match tests {
+            [] => String::new(),
+            tests => format!("| filter {}\n", joined(tests, "and")),
+        };
+        format!(
+            "fields @timestamp, @message, @logStream\n{filter}| sort @timestamp {direction}\n| \
+             limit {rows}"
+        )
+    };
+    let mut tests = Vec::new();
+    for test in needs.iter().filter_map(print) {
+        tests.push(test);
+        if write(&tests).chars().count() > LONGEST {
+            tests.pop();
+        }
+    }
+    write(&tests)
+}
+
+fn joined(texts: &[String], word: &str) -> String {
+    match texts {
+        [one] => one.clone(),
+        many => format!("({})", many.join(&format!(" {word} "))),
+    }
+}
+
+/// The need as a test; none where the language cannot say it.
+fn print(need: &Need) -> Option<String> {
+    let like = |regex: &str| format!("@message like /{regex}/");
+    match need {
+        Need::All(needs) => {
+            let texts: Vec<String> = needs.iter().filter_map(print).collect();
+            (!texts.is_empty()).then(|| joined(&texts, "and"))
+        }
+        Need::Any(needs) => {
+            let texts: Option<Vec<String>> = needs.iter().map(print).collect();
+            Some(joined(&texts?, "or"))
+        }
+        Need::Text(path, pattern) => Some(like(&member_with(path, pattern))),
+        Need::Missing(path) => Some(format!(
+            "({} or {})",
+            format_args!("@message not like /{}/", member(path)),
+            like(&format!("{}null", member(path)))
+        )),
+    }
+}
+
+/// A member of this name, up to its value.
+fn member(path: &str) -> String {
+    let name = path.rsplit('.').next().unwrap_or(path);
+    format!("\"{name}\"\\s*:\\s*")
+}
+
+fn member_with(path: &str, pattern: &TextPattern) -> String {
+    let mut value = String::new();
+    for part in &pattern.parts {
+        match part {
+            Part::Text(text) => value.push_str(&escaped(text)),
+            Part::Anything => value.push_str("[^\"]*"),
+        }
+    }
+    let Case::Kept = pattern.case;
+    format!("{}\"{value}\"", member(path))
+}
+
+/// The one place where a text gets into a regular expression. Writers of JSON differ in whether they
+/// escape a slash; of other characters that some escape, any text will do.
+fn escaped(text: &str) -> String {
+    let mut regex = String::new();
+    for c in text.chars() {
+        match c {
+            '/' => regex.push_str("\\\\?\\/"),
+            _ if c.is_ascii_alphanumeric() || c == '_' || c == ' ' => regex.push(c),
+            _ if "-.:@+,=*()!".contains(c) => {
+                regex.push('\\');
+                regex.push(c);
+            }
+            _ => regex.push_str(".*"),
+        }
+    }
+    regex
+}

@@ -1,0 +1,174 @@
+//! The service over a log group alone, while CloudWatch Logs behaves and while it does not.
+
+use std::collections::BTreeSet;
+
+use identity_trail::plan::{OutcomeState, ReasonCode, ScanOutcome};
+use identity_trail::query::{BackendKind, EventId, EventQuery, Identity};
+use identity_trail::sandbox::log_file::{LogFile, LogRecord};
+use identity_trail::sandbox::{Account, Data, Denial, SandboxConfig};
+use serde_json::Value;
+
+use crate::sandbox::record;
+use crate::world::{Answer, LogGroupSetup, Setup, World, question, range};
+
+const ACCOUNTS: [&str; 2] = ["111111111111", "222222222222"];
+const FILTER: &str = "filter";
+
+/// In each account a file for each of `files` minutes, delivered five minutes later with `each`
+/// events of alice and as many of bob, at most 50 a second.
+fn sandbox(files: u32, each: u32) -> SandboxConfig {
+    let mut all = Vec::new();
+    for (account_number, account) in (0..).zip(ACCOUNTS) {
+        for file in 0..files {
+            let minute = format!("2026-10-20T{:02}:{:02}", file / 60, file % 60);
+            let of_user = |who: u32, name: &'static str| {
+                let minute = minute.clone();
+                (0..each).map(move |event| {
+                    let id = ((account_number * 2 + who) * files + file) * each + event;
+                    let time = format!("{minute}:{:02}Z", event / 50 % 60);
+                    let mut record = record(id, &time, name);
+                    record["recipientAccountId"] = Value::from(account);
+                    record["awsRegion"] = Value::from("eu-west-1");
+                    LogRecord::from_value(&record).into()
+                })
+            };
+            let begins: jiff::Timestamp = format!("{minute}:00Z").parse().unwrap();
+            all.push(LogFile {
+                key: format!("AWSLogs/{account}/CloudTrail/eu-west-1/2026/10/20/{file}.json.gz"),
+                account_id: account.to_owned(),
+                region: "eu-west-1".to_owned(),
+                delivered_at: begins + jiff::SignedDuration::from_mins(5),
+                records: of_user(0, "alice").chain(of_user(1, "bob")).collect(),
+            });
+        }
+    }
+    let accounts = ACCOUNTS.map(|id| Account {
+        id: id.to_owned(),
+        name: id.to_owned(),
+    });
+    let mut config = SandboxConfig::new(Data::Files {
+        accounts: accounts.into(),
+        files: all,
+    });
+    config.now = Some("2026-11-01T00:00:00Z".parse().unwrap());
+    config.lookup_rate = None;
+    config.logs.filter_rate = None;
+    config.logs.scanned_events_per_page = 70;
+    config
+}
+
+fn alice() -> EventQuery {
+    let range = range("2026-10-20T00:00:00Z", "2026-10-21T00:00:00Z");
+    EventQuery {
+        backends: vec![BackendKind::Logs],
+        ..question(vec![Identity::UserName("alice".parse().unwrap())], range)
+    }
+}
+
+async fn world(config: SandboxConfig, read_with: &'static str) -> World {
+    let setup = Setup::with_log_group(LogGroupSetup::read_with(read_with));
+    World::start(config, &setup).await
+}
+
+/// Every event of alice once, each read from the log group.
+fn assert_all(answer: &Answer, world: &World) {
+    let records = world.sandbox.files().iter().flat_map(|file| &file.records);
+    let of_alice = records
+        .map(|record| record.value())
+        .filter(|record| record["userIdentity"]["userName"] == "alice")
+        .map(|record| record["eventID"].as_str().unwrap().to_owned());
+    let expected: BTreeSet<String> = of_alice.collect();
+    let found: Vec<String> = answer
+        .events()
+        .map(|event| {
+            assert_eq!(event.provenance.backend, BackendKind::Logs);
+            assert_eq!(event.provenance.log_group.as_deref(), Some("group"));
+            assert_eq!(event.provenance.account_id, event.key.account);
+            assert!(!event.late);
+            match &event.key.id {
+                EventId::Recorded(id) => id.to_string(),
+                EventId::Made { .. } => panic!("every record has an id"),
+            }
+        })
+        .collect();
+    let distinct: BTreeSet<String> = found.iter().cloned().collect();
+    assert_eq!(found.len(), distinct.len(), "an event came twice");
+    assert_eq!(expected.difference(&distinct).count(), 0, "events are lost");
+    assert_eq!(distinct.len(), expected.len());
+    assert!(answer.events().is_sorted_by(|a, b| a.key > b.key));
+    assert!(answer.complete(), "{:?}", failed(answer));
+}
+
+fn failed(answer: &Answer) -> Vec<&ScanOutcome> {
+    let bad = |outcome: &&ScanOutcome| outcome.state != OutcomeState::Complete;
+    answer.outcomes().iter().filter(bad).collect()
+}
+
+/// The only outcome, which has failed, and why.
+fn only_failure(answer: &Answer) -> (ReasonCode, String) {
+    let failed = failed(answer);
+    assert_eq!(failed.len(), 1, "{failed:?}");
+    assert_eq!(failed[0].log_group.as_deref(), Some("group"));
+    let reason = failed[0].reason.as_ref().unwrap();
+    (reason.code, reason.message.clone())
+}
+
+#[tokio::test]
+async fn pages_of_the_log_group_give_everything_in_order() {
+    let world = world(sandbox(8, 60), FILTER).await;
+    let answer = world.ask(alice()).await;
+    assert_all(&answer, &world);
+    let read = answer.summary().events_read;
+    assert_eq!(read, 8 * 60 * 2, "the pattern leaves bob out");
+    assert!(answer.summary().requests > 8, "many pages, some empty");
+}
+
+#[tokio::test]
+async fn throttles_lose_nothing() {
+    for read_with in [FILTER] {
+        let mut config = sandbox(4, 60);
+        config.faults.throttle = 30.try_into().unwrap();
+        let world = world(config, read_with).await;
+        let answer = world.ask(alice()).await;
+        assert_all(&answer, &world);
+    }
+}
+
+#[tokio::test]
+async fn a_log_group_that_does_not_exist_is_said_to_be_looked_for_in_the_configuration() {
+    for read_with in [FILTER] {
+        let setup = Setup::with_log_group(LogGroupSetup {
+            log_group: "cloudtrail/elsewhere",
+            ..LogGroupSetup::read_with(read_with)
+        });
+        let world = World::start(sandbox(1, 1), &setup).await;
+        let answer = world.ask(alice()).await;
+        let (code, message) = only_failure(&answer);
+        assert_eq!(code, ReasonCode::AwsError, "{message}");
+        assert!(message.contains("check log group group"), "{message}");
+        assert!(!answer.complete());
+    }
+}
+
+#[tokio::test]
+async fn a_role_that_may_not_be_assumed_or_read_fails_the_log_group_alone() {
+    for (denial, code) in [
+        (Denial::NotAllowed, ReasonCode::AssumeRoleDenied),
+        (
+            Denial::ServiceControlPolicy,
+            ReasonCode::DeniedByServiceControlPolicy,
+        ),
+    ] {
+        let mut config = sandbox(1, 1);
+        config
+            .faults
+            .denied_accounts
+            .insert(ACCOUNTS[1].into(), denial);
+        let setup = Setup::with_log_group(LogGroupSetup {
+            account: Some(ACCOUNTS[1]),
+            ..LogGroupSetup::read_with(FILTER)
+        });
+        let world = World::start(config, &setup).await;
+        assert_eq!(only_failure(&world.ask(alice()).await).0, code);
+    }
+}
