@@ -17,7 +17,7 @@ use crate::backend::event_history::EventHistory;
 use crate::backend::logs::Logs;
 use crate::check::{Checker, CheckerParts};
 use crate::clock::Clock;
-use crate::config::{Config, Limits, LookupRate};
+use crate::config::{Config, Limits, RequestRate};
 use crate::federation::{Federation, HubCredentials};
 use crate::grpc::in_process::{self, InProcessServer};
 use crate::grpc::{Probe, Readiness, ReadinessPace, Server, ServerError, ServerParts};
@@ -96,8 +96,8 @@ impl Assembly {
                 ..EngineLimits::default()
             },
             lookup_interval: match config.event_history.requests_per_second {
-                LookupRate::Paced(rate) => Duration::from_secs_f64(1.0 / rate),
-                LookupRate::Off => Duration::ZERO,
+                RequestRate::Paced(rate) => Duration::from_secs_f64(1.0 / rate),
+                RequestRate::Off => Duration::ZERO,
             },
             facts: Arc::new(AwsFacts {
                 athena: Arc::clone(&athena),

@@ -1,11 +1,16 @@
 //! The service over a log group alone, while CloudWatch Logs behaves and while it does not.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+use futures::StreamExt;
 use identity_trail::plan::{OutcomeState, ReasonCode, ScanOutcome};
 use identity_trail::query::{BackendKind, EventId, EventQuery, Identity};
 use identity_trail::sandbox::log_file::{LogFile, LogRecord};
+use identity_trail::sandbox::logs::InsightsFailure;
+use identity_trail::sandbox::query_faults::Queries;
 use identity_trail::sandbox::{Account, Data, Denial, SandboxConfig};
+use identity_trail::search::SearchItem;
 use serde_json::Value;
 
 use crate::sandbox::record;
@@ -13,9 +18,10 @@ use crate::world::{Answer, LogGroupSetup, Setup, World, question, range};
 
 const ACCOUNTS: [&str; 2] = ["111111111111", "222222222222"];
 const FILTER: &str = "filter";
+const INSIGHTS: &str = "insights";
 
 /// In each account a file for each of `files` minutes, delivered five minutes later with `each`
-/// events of alice and as many of bob, at most 50 a second.
+/// events of alice and up to 60 of bob, at most 100 a second.
 fn sandbox(files: u32, each: u32) -> SandboxConfig {
     let mut all = Vec::new();
     for (account_number, account) in (0..).zip(ACCOUNTS) {
@@ -23,9 +29,10 @@ fn sandbox(files: u32, each: u32) -> SandboxConfig {
             let minute = format!("2026-10-20T{:02}:{:02}", file / 60, file % 60);
             let of_user = |who: u32, name: &'static str| {
                 let minute = minute.clone();
+                let each = if who == 0 { each } else { each.min(60) };
                 (0..each).map(move |event| {
-                    let id = ((account_number * 2 + who) * files + file) * each + event;
-                    let time = format!("{minute}:{:02}Z", event / 50 % 60);
+                    let id = ((account_number * 2 + who) * files + file) * 10_000 + event;
+                    let time = format!("{minute}:{:02}Z", event / 100 % 60);
                     let mut record = record(id, &time, name);
                     record["recipientAccountId"] = Value::from(account);
                     record["awsRegion"] = Value::from("eu-west-1");
@@ -113,6 +120,17 @@ fn only_failure(answer: &Answer) -> (ReasonCode, String) {
     (reason.code, reason.message.clone())
 }
 
+/// Waits for what the sandbox counts, for at most half a minute.
+async fn until(what: &str, seen: impl Fn() -> bool) {
+    for _ in 0..3000 {
+        if seen() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the sandbox never saw {what}");
+}
+
 #[tokio::test]
 async fn pages_of_the_log_group_give_everything_in_order() {
     let world = world(sandbox(8, 60), FILTER).await;
@@ -124,8 +142,37 @@ async fn pages_of_the_log_group_give_everything_in_order() {
 }
 
 #[tokio::test]
+async fn queries_of_the_log_group_give_everything_in_order() {
+    let world = world(sandbox(8, 60), INSIGHTS).await;
+    let answer = world.ask(alice()).await;
+    assert_all(&answer, &world);
+    assert_eq!(answer.summary().events_read, 8 * 60 * 2);
+    assert_eq!(world.sandbox.logs_stats().started, 1);
+    assert!(answer.summary().bytes_scanned > 0);
+}
+
+#[tokio::test]
+async fn a_query_with_more_rows_than_it_returns_is_split_in_time() {
+    // 11,200 rows of alice in eight deliveries, where a query returns 10,000.
+    let world = world(sandbox(8, 700), INSIGHTS).await;
+    let answer = world.ask(alice()).await;
+    assert_all(&answer, &world);
+    assert_eq!(world.sandbox.logs_stats().started, 2);
+}
+
+#[tokio::test]
+async fn a_second_with_more_rows_than_a_query_returns_is_read_by_itself() {
+    // 10,200 rows of alice in one delivery, both accounts' together.
+    let world = world(sandbox(1, 5100), INSIGHTS).await;
+    let answer = world.ask(alice()).await;
+    assert_all(&answer, &world);
+    // Up to the second, it alone, and what is older.
+    assert_eq!(world.sandbox.logs_stats().started, 4);
+}
+
+#[tokio::test]
 async fn throttles_lose_nothing() {
-    for read_with in [FILTER] {
+    for read_with in [FILTER, INSIGHTS] {
         let mut config = sandbox(4, 60);
         config.faults.throttle = 30.try_into().unwrap();
         let world = world(config, read_with).await;
@@ -136,7 +183,7 @@ async fn throttles_lose_nothing() {
 
 #[tokio::test]
 async fn a_log_group_that_does_not_exist_is_said_to_be_looked_for_in_the_configuration() {
-    for read_with in [FILTER] {
+    for read_with in [FILTER, INSIGHTS] {
         let setup = Setup::with_log_group(LogGroupSetup {
             log_group: "cloudtrail/elsewhere",
             ..LogGroupSetup::read_with(read_with)
@@ -171,4 +218,51 @@ async fn a_role_that_may_not_be_assumed_or_read_fails_the_log_group_alone() {
         let world = World::start(config, &setup).await;
         assert_eq!(only_failure(&world.ask(alice()).await).0, code);
     }
+}
+
+#[tokio::test]
+async fn a_failed_query_fails_its_scan_and_says_so() {
+    let world = world(sandbox(2, 10), INSIGHTS).await;
+    let faults = world.sandbox.logs_faults();
+    faults.fail(InsightsFailure::Failed, Queries::Next(1));
+    let answer = world.ask(alice()).await;
+    let (code, message) = only_failure(&answer);
+    assert_eq!(code, ReasonCode::QueryFailed, "{message}");
+    assert!(!answer.complete());
+    assert_all(&world.ask(alice()).await, &world);
+}
+
+#[tokio::test]
+async fn a_byte_budget_stops_queries() {
+    let world = world(sandbox(2, 10), INSIGHTS).await;
+    let slow = Duration::from_mins(10);
+    world.sandbox.logs_faults().slow(slow, Queries::ALL);
+    let answer = world
+        .ask(EventQuery {
+            max_scan_bytes: Some(1),
+            ..alice()
+        })
+        .await;
+    assert_eq!(only_failure(&answer).0, ReasonCode::MaxScanBytes);
+    until("the query stopped", || {
+        world.sandbox.logs_stats().stopped == 1
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_stops_its_queries() {
+    let world = world(sandbox(2, 10), INSIGHTS).await;
+    let sandbox = &world.sandbox;
+    let slow = Duration::from_mins(10);
+    sandbox.logs_faults().slow(slow, Queries::ALL);
+    let mut search = world.search(alice());
+    assert!(matches!(search.next().await, Some(SearchItem::Plan(_))));
+    tokio::select! {
+        item = search.next() => panic!("a query of ten minutes has ended: {item:?}"),
+        () = until("the query", || sandbox.logs_stats().active > 0) => {}
+    }
+    drop(search);
+    until("the query stopped", || sandbox.logs_stats().stopped == 1).await;
+    assert_eq!(sandbox.logs_stats().active, 0);
 }

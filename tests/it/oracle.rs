@@ -7,12 +7,13 @@
 //! | `naive` | the records, and the scan that says what an answer must be |
 //! | `hold` | asking the service, and comparing |
 //! | `filters` | filters, with an identity and without one |
-//! | `corpus`, `organization`, `on_trino`, `over_grpc` | the tests: real records, generated ones, a real Trino, the far end of the wire |
+//! | `corpus`, `organization`, `log_group`, `on_trino`, `over_grpc` | the tests: real records, generated ones, through a log group, a real Trino, the far end of the wire |
 
 mod corpus;
 mod filters;
 mod hold;
 mod identities;
+mod log_group;
 mod naive;
 mod on_trino;
 mod organization;

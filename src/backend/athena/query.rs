@@ -193,7 +193,7 @@ impl QueryScan {
         let token = uuid::Uuid::new_v4().to_string();
         let call = AthenaCall {
             client: session.client.clone(),
-            input: self.archive.request(&self.statement.sql, &token),
+            input: Box::new(self.archive.request(&self.statement.sql, &token)),
         };
         let started = self.reaper.start(call, granted);
         self.await_start(started, session, tally).await

@@ -16,7 +16,7 @@ pub(super) struct AthenaCall {
     /// A client in the session that starts it.
     pub client: Client,
     /// Carries a ClientRequestToken, so that repeating it starts no second query.
-    pub input: StartQueryExecutionInputBuilder,
+    pub input: Box<StartQueryExecutionInputBuilder>,
 }
 
 impl QueryCall for AthenaCall {
@@ -25,7 +25,7 @@ impl QueryCall for AthenaCall {
         wanted: impl Fn() -> bool + Send,
         tally: &mut Tally,
     ) -> Result<Arc<str>, AwsFailure> {
-        let send = || self.input.clone().send_with(&self.client);
+        let send = || (*self.input).clone().send_with(&self.client);
         let answer = call::repeat_while(wanted, "start the query", START_FOR, tally, send).await?;
         let id = answer.query_execution_id().ok_or_else(|| AwsFailure {
             kind: FailureKind::Transient,

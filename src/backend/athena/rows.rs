@@ -45,7 +45,7 @@ impl RowQuery<'_> {
         let token = uuid::Uuid::new_v4().to_string();
         let call = AthenaCall {
             client: session.client.clone(),
-            input: self.archive.request(sql, &token),
+            input: Box::new(self.archive.request(sql, &token)),
         };
         let started = self.reaper.start(call, permit);
         let started = started.await.map_err(|_| {

@@ -54,7 +54,10 @@ pub(super) struct FilterReader {
 struct Cursor {
     pattern: Option<String>,
     token: Option<String>,
-    /// Delivery times still to be read, in epoch milliseconds, both inclusive.
+    /// Delivery times that are asked for, in epoch milliseconds, both inclusive: the same from page
+    /// to page, for a token is good for its own request only.
+    asked: (i64, i64),
+    /// Of them, those still to be read.
     left: (i64, i64),
     restarts: u32,
 }
@@ -71,6 +74,7 @@ impl FilterReader {
         let cursors = patterns.into_iter().map(|pattern| Cursor {
             pattern,
             token: None,
+            asked: left,
             left,
             restarts: 0,
         });
@@ -103,6 +107,7 @@ impl FilterReader {
                 Ok(output) => break output,
                 Err(failed) if cursor.may_restart(&failed) => {
                     cursor.token = None;
+                    cursor.asked = cursor.left;
                     cursor.restarts += 1;
                 }
                 Err(failed) => return Err(self.group.explain(failed.reason)),
@@ -117,8 +122,9 @@ impl FilterReader {
             } else {
                 cursor.left.0 = cursor.left.0.max(time);
             }
-            let id = log_event.event_id.unwrap_or_default();
-            if !self.seen.insert((time, id)) {
+            // One without an id cannot be known again: better twice than not at all.
+            let id = log_event.event_id.filter(|id| !id.is_empty());
+            if id.is_some_and(|id| !self.seen.insert((time, id))) {
                 continue;
             }
             let message = log_event.message.unwrap_or_default();
@@ -137,7 +143,7 @@ impl FilterReader {
             events,
             bound,
             end: bound.is_none(),
-            cost: PageCost::default(),
+            ..Page::default()
         })
     }
 
@@ -186,8 +192,8 @@ impl FilterReader {
             let request = self
                 .group
                 .filter(client)
-                .start_time(cursor.left.0)
-                .end_time(cursor.left.1)
+                .start_time(cursor.asked.0)
+                .end_time(cursor.asked.1)
                 .set_filter_pattern(cursor.pattern.clone())
                 .set_next_token(cursor.token.clone())
                 .start_from_head(!self.newest_first());

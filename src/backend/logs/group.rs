@@ -113,11 +113,11 @@ impl LogGroup {
             let config::LogGroup {
                 account, region, ..
             } = &self.config;
-            reason.message.push_str(&format!(
-                "; check log group {} in the configuration: is it in account {account} and in \
+            reason.message = format!(
+                "{}; check log group {} in the configuration: is it in account {account} and in \
                  {region}?",
-                self.name
-            ));
+                reason.message, self.name
+            );
         }
         reason
     }

@@ -24,7 +24,7 @@ use crate::backend::call::{self, Backoff, Tally};
 use crate::backend::remote_query::{Reaper, RemoteQuery, Started};
 use crate::backend::{Page, PageCost, ScanError, ScanReader, SearchContext};
 use crate::plan::{Reason, ReasonCode};
-use crate::query::TimeRange;
+use crate::query::{SearchOrder, TimeRange};
 
 /// A step that waits for something else than an answer of AWS ends after this long.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -67,6 +67,11 @@ enum State {
     /// Complete, with the token of the next page of rows.
     Reading(RemoteQuery<InsightsCall>, String),
     Ended,
+}
+
+/// The query that a scan begins with.
+pub(super) fn first_query(needs: &[Need], order: SearchOrder) -> String {
+    query(needs, order, ROWS)
 }
 
 /// What a step came to.
@@ -130,7 +135,7 @@ impl InsightsReader {
             .end_time(last.second());
         let call = InsightsCall {
             client,
-            input,
+            input: Box::new(input),
             log_group: Arc::clone(&group.name),
         };
         self.rows.begin(rows, self.window);

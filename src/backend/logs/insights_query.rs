@@ -4,8 +4,9 @@
 //! 200 of a record's members, so that one of a large record may be missing, and a missing member
 //! fulfils nothing. Each test is a regular expression that finds a member wherever it stands.
 
-use super::need::{Case, Need, Part, TextPattern};
-use crate::query::SearchOrder;
+use super::need::Need;
+use crate::query::pattern::{Part, TextPattern};
+use crate::query::{Case, SearchOrder};
 
 /// The longest query that AWS takes, in characters.
 const LONGEST: usize = 10_000;
@@ -37,6 +38,11 @@ pub(super) fn query(needs: &[Need], order: SearchOrder, rows: u32) -> String {
     write(&tests)
 }
 
+/// Whether a query narrows by the need.
+pub(super) fn says(query: &str, need: &Need) -> bool {
+    print(need).is_some_and(|test| query.contains(&test))
+}
+
 fn joined(texts: &[String], word: &str) -> String {
     match texts {
         [one] => one.clone(),
@@ -57,11 +63,17 @@ fn print(need: &Need) -> Option<String> {
             Some(joined(&texts?, "or"))
         }
         Need::Text(path, pattern) => Some(like(&member_with(path, pattern))),
+        Need::Flag(path, value) => Some(like(&format!("(?i){}\"?{value}", member(path)))),
         Need::Missing(path) => Some(format!(
             "({} or {})",
             format_args!("@message not like /{}/", member(path)),
             like(&format!("{}null", member(path)))
         )),
+        Need::Mentions(pieces) if pieces.is_empty() => None,
+        Need::Mentions(pieces) => {
+            let pieces: Vec<String> = pieces.iter().map(|piece| escaped(piece)).collect();
+            Some(like(&pieces.join(".*")))
+        }
     }
 }
 
@@ -77,10 +89,18 @@ fn member_with(path: &str, pattern: &TextPattern) -> String {
         match part {
             Part::Text(text) => value.push_str(&escaped(text)),
             Part::Anything => value.push_str("[^\"]*"),
+            Part::HexDigits(digits) => {
+                value.push_str("[0-9A-Fa-f]{");
+                value.push_str(&digits.to_string());
+                value.push('}');
+            }
         }
     }
-    let Case::Kept = pattern.case;
-    format!("{}\"{value}\"", member(path))
+    let case = match pattern.case {
+        Case::Kept => "",
+        Case::Ignored => "(?i)",
+    };
+    format!("{case}{}\"{value}\"", member(path))
 }
 
 /// The one place where a text gets into a regular expression. Writers of JSON differ in whether they

@@ -1,45 +1,15 @@
 //! What a record must at least be, in terms that both of CloudWatch Logs' languages have.
 //!
-//! Written from the question, and from what a log group holds beyond what the scan is about. What neither language can say is left out: more is read then, and the search
+//! Written from the question's own [`Condition`]s, and from what a log group holds beyond what the
+//! scan is about. What neither language can say is left out: more is read then, and the search
 //! checks every event anyway.
+
+use std::net::IpAddr;
 
 use crate::plan::facts::LogGroupFacts;
 use crate::plan::{Scan, ScanTarget};
-use crate::query::identity::ArnPrincipal;
-use crate::query::{EventQuery, Identity};
-
-/// Whether the case of letters counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Case {
-    Kept,
-}
-
-/// The form of a text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct TextPattern {
-    pub parts: Vec<Part>,
-    pub case: Case,
-}
-
-/// A part of a text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Part {
-    /// Exactly this.
-    Text(String),
-    /// Any characters, also none.
-    Anything,
-}
-
-impl TextPattern {
-    pub fn exact(text: impl Into<String>) -> Self {
-        Self::of(vec![Part::Text(text.into())])
-    }
-
-    fn of(parts: Vec<Part>) -> Self {
-        let case = Case::Kept;
-        Self { parts, case }
-    }
-}
+use crate::query::pattern::{Part, TextPattern};
+use crate::query::{Case, Condition, EventFilter, EventQuery, Member, Network, ResourceRef};
 
 /// A condition that every record of the answer fulfils.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,8 +20,12 @@ pub(super) enum Need {
     Any(Vec<Need>),
     /// The member at this path is a text of this form.
     Text(&'static str, TextPattern),
+    /// The member is this truth value, or a text: some records write it as one.
+    Flag(&'static str, bool),
     /// The member is missing or null.
     Missing(&'static str),
+    /// These texts stand in the record in this order, wherever.
+    Mentions(Vec<String>),
 }
 
 /// What the records of a scan must be, all of it: the narrowest first.
@@ -65,17 +39,15 @@ pub(super) fn needs(scan: &Scan, query: &EventQuery) -> Vec<Need> {
     else {
         return Vec::new();
     };
-    let mut needs = vec![Need::Any(
-        query.identities.iter().map(of_identity).collect(),
-    )];
-    for (path, texts) in [
-        ("eventName", &query.filter.event_names),
-        ("eventSource", &query.filter.event_sources),
-    ] {
-        if !texts.is_empty() {
-            let among = texts.iter().map(|text| exactly(path, text.as_str()));
-            needs.push(Need::Any(among.collect()));
-        }
+    let who = query.identities.iter().map(|it| it.condition(query.case));
+    let who: Vec<Condition> = who.collect();
+    let mut needs = Vec::new();
+    if !who.is_empty() {
+        needs.extend(Need::of(&Condition::Any(who)));
+    }
+    match query.filter.condition() {
+        Condition::All(parts) => needs.extend(parts.iter().filter_map(Need::of)),
+        other => needs.extend(Need::of(&other)),
     }
     let LogGroupFacts { holds, .. } = &**log_group;
     let all_accounts = (holds.accounts.as_ref()).is_some_and(|held| held.is_subset(accounts));
@@ -97,71 +69,138 @@ pub(super) fn needs(scan: &Scan, query: &EventQuery) -> Vec<Need> {
     needs
 }
 
+/// The conditions of a question, by their fields, that what is sent does not narrow by. `says` tells
+/// whether it narrows by a need.
+pub(super) fn not_in(query: &EventQuery, says: impl Fn(&Need) -> bool) -> Vec<&'static str> {
+    // Named one by one, so that a condition that is added here cannot be forgotten.
+    let EventFilter {
+        event_names,
+        event_sources,
+        access,
+        error_codes,
+        errors_only,
+        source_ips,
+        resources,
+        event_ids,
+        categories: _,
+    } = query.filter.clone();
+    let none = EventFilter::default;
+    let who = query.identities.iter().map(|it| it.condition(query.case));
+    let who: Vec<Condition> = who.collect();
+    let only = |filter: EventFilter| match filter.condition() {
+        Condition::All(mut parts) => parts.pop(),
+        other => Some(other),
+    };
+    let conditions = [
+        (
+            "identities",
+            (!who.is_empty()).then_some(Condition::Any(who)),
+        ),
+        (
+            "filter.event_names",
+            only(EventFilter {
+                event_names,
+                ..none()
+            }),
+        ),
+        (
+            "filter.event_sources",
+            only(EventFilter {
+                event_sources,
+                ..none()
+            }),
+        ),
+        ("filter.access", only(EventFilter { access, ..none() })),
+        (
+            "filter.error_codes",
+            only(EventFilter {
+                error_codes,
+                ..none()
+            }),
+        ),
+        (
+            "filter.errors_only",
+            only(EventFilter {
+                errors_only,
+                ..none()
+            }),
+        ),
+        (
+            "filter.source_ips",
+            only(EventFilter {
+                source_ips,
+                ..none()
+            }),
+        ),
+        (
+            "filter.resources",
+            only(EventFilter {
+                resources,
+                ..none()
+            }),
+        ),
+        (
+            "filter.event_ids",
+            only(EventFilter {
+                event_ids,
+                ..none()
+            }),
+        ),
+    ];
+    let unsaid = conditions.into_iter().filter_map(|(field, condition)| {
+        let said = Need::of(&condition?).is_some_and(|need| says(&need));
+        (!said).then_some(field)
+    });
+    unsaid.collect()
+}
+
 impl Need {
+    /// What a record that the condition holds for must be; none if it can be anything.
+    pub fn of(condition: &Condition) -> Option<Self> {
+        match condition {
+            Condition::All(parts) => {
+                let mut needs: Vec<Self> = parts.iter().filter_map(Self::of).collect();
+                match needs.len() {
+                    0 => None,
+                    1 => needs.pop(),
+                    _ => Some(Self::All(needs)),
+                }
+            }
+            Condition::Any(parts) => {
+                let mut needs = parts.iter().map(Self::of).collect::<Option<Vec<_>>>()?;
+                match needs.len() {
+                    // Nothing fulfils it; the check afterwards says so, no pattern does.
+                    0 => None,
+                    1 => needs.pop(),
+                    _ => Some(Self::Any(needs)),
+                }
+            }
+            Condition::Is(Member::ReadOnly, value) => {
+                let is = |flag: bool| value.matches(if flag { "true" } else { "false" });
+                match (is(true), is(false)) {
+                    (true, false) => Some(Self::Flag(Member::ReadOnly.path(), true)),
+                    (false, true) => Some(Self::Flag(Member::ReadOnly.path(), false)),
+                    _ => None,
+                }
+            }
+            Condition::Is(member, text) => Some(Self::Text(member.path(), text.clone())),
+            // Always beside something that narrows more, and cheap to check.
+            Condition::Absent(_) => None,
+            Condition::Present(member) => Some(Self::Text(member.path(), anything())),
+            Condition::From(network) => Some(Self::Text(
+                Member::SourceIpAddress.path(),
+                written(*network),
+            )),
+            Condition::Names(resource) => Some(Self::Mentions(in_json(resource))),
+        }
+    }
+
     /// The alternatives, any of which will do; of what has none, itself.
     pub fn alternatives(self) -> Vec<Self> {
         match self {
             Self::Any(needs) => needs,
             other => vec![other],
         }
-    }
-}
-
-fn of_identity(identity: &Identity) -> Need {
-    let kind = |kind: &str| exactly("userIdentity.type", kind);
-    let arn = |parts| Need::Text("userIdentity.arn", TextPattern::of(parts));
-    let text = |text: &str| Part::Text(text.to_owned());
-    let session = |name: &str| {
-        let parts = vec![Part::Anything, text(&format!(":{name}"))];
-        let principal = Need::Text("userIdentity.principalId", TextPattern::of(parts));
-        Need::All(vec![kind("AssumedRole"), principal])
-    };
-    let role = |name: &str| {
-        let of_role = text(&format!(":assumed-role/{name}/"));
-        Need::Any(vec![
-            exactly("userIdentity.sessionContext.sessionIssuer.userName", name),
-            Need::All(vec![
-                kind("AssumedRole"),
-                arn(vec![Part::Anything, of_role, Part::Anything]),
-            ]),
-        ])
-    };
-    match identity {
-        Identity::UserName(name) => Need::All(vec![
-            kind("IAMUser"),
-            exactly("userIdentity.userName", name.as_str()),
-        ]),
-        Identity::SessionName(name) => session(name.as_str()),
-        Identity::RoleSession {
-            role_name,
-            session_name,
-        } => Need::All(vec![
-            session(session_name.as_str()),
-            role(role_name.as_str()),
-        ]),
-        Identity::RoleName(name) => role(name.as_str()),
-        Identity::AccessKeyId(key) => exactly("userIdentity.accessKeyId", key.as_str()),
-        Identity::Root => kind("Root"),
-        Identity::Arn(named) => match &named.principal {
-            ArnPrincipal::User { .. } | ArnPrincipal::AssumedRole { .. } => {
-                exactly("userIdentity.arn", named.to_string())
-            }
-            ArnPrincipal::Role { name, .. } => {
-                let issuer = "userIdentity.sessionContext.sessionIssuer.arn";
-                let of_role = text(&format!(":assumed-role/{name}/"));
-                Need::Any(vec![
-                    exactly(issuer, named.to_string()),
-                    Need::All(vec![
-                        kind("AssumedRole"),
-                        arn(vec![Part::Anything, of_role, Part::Anything]),
-                    ]),
-                ])
-            }
-            ArnPrincipal::Root => Need::All(vec![
-                kind("Root"),
-                exactly("userIdentity.accountId", named.account.to_string()),
-            ]),
-        },
     }
 }
 
@@ -173,4 +212,54 @@ fn exactly(path: &'static str, text: impl Into<String>) -> Need {
 fn one_of_or_missing(path: &'static str, texts: impl Iterator<Item = String>) -> Need {
     let among = texts.map(|text| exactly(path, text));
     Need::Any(among.chain([Need::Missing(path)]).collect())
+}
+
+fn anything() -> TextPattern {
+    TextPattern {
+        parts: vec![Part::Anything],
+        case: Case::Kept,
+    }
+}
+
+/// Texts that begin like an address of the network.
+fn written(network: Network) -> TextPattern {
+    let begins = |text: String| TextPattern {
+        parts: vec![Part::Text(text), Part::Anything],
+        case: Case::Kept,
+    };
+    match network.first() {
+        IpAddr::V4(first) if network.is_single() => TextPattern::exact(first.to_string()),
+        IpAddr::V4(first) => {
+            let whole_octets = usize::from(network.prefix() / 8);
+            let octets = &first.octets()[..whole_octets];
+            let octets: Vec<String> = octets.iter().map(ToString::to_string).collect();
+            if octets.is_empty() {
+                anything()
+            } else {
+                begins(octets.join(".") + ".")
+            }
+        }
+        IpAddr::V6(first) => {
+            // Letters may be written large, and zeros left out, but not those of a first group that
+            // has all of its digits.
+            let group = format!("{:x}", first.segments()[0]);
+            let digits_only = group.bytes().all(|byte| byte.is_ascii_digit());
+            if network.prefix() >= 16 && group.len() == 4 && digits_only {
+                begins(format!("{group}:"))
+            } else {
+                anything()
+            }
+        }
+    }
+}
+
+/// What of a resource's name stands in JSON as it is: writers of JSON differ in which characters
+/// they escape.
+fn in_json(resource: &ResourceRef) -> Vec<String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.:@+,*()! ".contains(c);
+    let pieces = resource.as_str().split(|c| !plain(c));
+    pieces
+        .filter(|piece| !piece.is_empty())
+        .map(str::to_owned)
+        .collect()
 }

@@ -4,7 +4,9 @@
 //! What is not documented is not relied on: a value is always quoted, `*` stands only at its ends,
 //! and a character of which nobody says how it is escaped never gets into one.
 
-use super::need::{Case, Need, Part, TextPattern};
+use super::need::Need;
+use crate::query::Case;
+use crate::query::pattern::{Part, TextPattern};
 
 /// The longest pattern that AWS takes, in characters.
 const LONGEST: usize = 1024;
@@ -38,6 +40,13 @@ pub(super) fn patterns(needs: &[Need]) -> Vec<Option<String>> {
         .iter()
         .map(|part| (!part.is_empty()).then(|| whole(part)));
     patterns.collect()
+}
+
+/// Whether these patterns narrow by the need: each of its alternatives is in one of them.
+pub(super) fn says(patterns: &str, need: &Need) -> bool {
+    let alternatives = need.clone().alternatives();
+    let mut texts = alternatives.iter().map(print);
+    texts.all(|text| text.is_some_and(|text| patterns.contains(&text)))
 }
 
 /// The alternatives of a need in as few groups as fit into patterns of their own; none if that is
@@ -107,7 +116,14 @@ fn print(need: &Need) -> Option<String> {
             let texts: Vec<String> = terms.map(|term| format!("$.{path} = {term}")).collect();
             Some(all_of(&texts))
         }
+        Need::Flag(path, value) => {
+            let word = if *value { "TRUE" } else { "FALSE" };
+            let term = quoted(true, "", true);
+            Some(format!("($.{path} IS {word}) || ($.{path} = {term})"))
+        }
         Need::Missing(path) => Some(format!("($.{path} NOT EXISTS) || ($.{path} IS NULL)")),
+        // Members are named one by one in this language.
+        Need::Mentions(_) => None,
     }
 }
 
@@ -126,7 +142,7 @@ fn terms(pattern: &TextPattern) -> Vec<String> {
                     }
                 }
             }
-            Part::Anything => pieces.push(String::new()),
+            Part::Anything | Part::HexDigits(_) => pieces.push(String::new()),
         }
     }
     let last = pieces.len() - 1;

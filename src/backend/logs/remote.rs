@@ -16,7 +16,7 @@ pub(super) struct InsightsCall {
     /// A client in the session of the log group's role.
     pub client: Client,
     /// The query.
-    pub input: StartQueryInputBuilder,
+    pub input: Box<StartQueryInputBuilder>,
     /// What logs call it.
     pub log_group: Arc<str>,
 }
@@ -27,7 +27,7 @@ impl QueryCall for InsightsCall {
         wanted: impl Fn() -> bool + Send,
         tally: &mut Tally,
     ) -> Result<Arc<str>, AwsFailure> {
-        let send = || self.input.clone().send_with(&self.client);
+        let send = || (*self.input).clone().send_with(&self.client);
         // StartQuery takes no token: one that may have begun is not begun a second time.
         let started = call::repeat_throttled(wanted, "start the query", START_FOR, tally, send);
         let answer = started.await.inspect_err(|failure| {

@@ -7,19 +7,22 @@ use insta::assert_snapshot;
 use proptest::prelude::*;
 
 use super::insights_query::query;
-use super::need::{Case, Need, Part, TextPattern, needs};
+use super::need::{Need, needs, not_in};
 use super::pattern::patterns;
 use crate::plan::facts::{Declared, LogGroupFacts, ReadLogsWith};
 use crate::plan::{LogsMethod, Scan, ScanId, ScanTarget};
+use crate::query::pattern::TextPattern;
 use crate::query::{
-    AccountSelector, AskedRange, EventCategory, EventFilter, EventQuery, EventTime, Identity,
-    RecordView, Region, SearchOrder, TimeRange,
+    Access, AccountSelector, AskedRange, Case, EventCategory, EventFilter, EventQuery, EventTime,
+    Identity, RecordView, Region, SearchOrder, TimeRange,
 };
 
 fn question(identities: Vec<Identity>) -> EventQuery {
     let time = |second| EventTime::from_second(second).unwrap();
     EventQuery {
         identities,
+        case: Case::Kept,
+        exact_roles: false,
         range: TimeRange::new(time(0), time(10)).unwrap(),
         asked_range: AskedRange::default(),
         account_ids: vec![],
@@ -78,7 +81,12 @@ fn told(question: &EventQuery) -> String {
         .map(|pattern| pattern.unwrap_or_else(|| "(none)".to_owned()));
     let patterns: Vec<String> = patterns.collect();
     let query = query(&needs, question.order, 10_000);
-    format!("{}\n\n{query}", patterns.join("\n"))
+    let patterns = patterns.join("\n");
+    let by_pattern = not_in(question, |need| super::pattern::says(&patterns, need));
+    let by_query = not_in(question, |need| super::insights_query::says(&query, need));
+    format!(
+        "{patterns}\nchecked afterwards: {by_pattern:?}\n\n{query}\nchecked afterwards: {by_query:?}"
+    )
 }
 
 fn user(name: &str) -> Identity {
@@ -88,12 +96,14 @@ fn user(name: &str) -> Identity {
 #[test]
 fn a_user() {
     assert_snapshot!(told(&question(vec![user("alice")])), @r#"
-    { (($.userIdentity.type = "IAMUser") && ($.userIdentity.userName = "alice")) && (($.recipientAccountId = "111122223333") || (($.recipientAccountId NOT EXISTS) || ($.recipientAccountId IS NULL))) }
+    { ((($.userIdentity.type = "IAMUser") && ($.userIdentity.userName = "alice")) || (($.userIdentity.type = "FederatedUser") && ($.userIdentity.sessionContext.sessionIssuer.type = "IAMUser") && ($.userIdentity.sessionContext.sessionIssuer.userName = "alice"))) && (($.recipientAccountId = "111122223333") || (($.recipientAccountId NOT EXISTS) || ($.recipientAccountId IS NULL))) }
+    checked afterwards: []
 
     fields @timestamp, @message, @logStream
-    | filter ((@message like /"type"\s*:\s*"IAMUser"/ and @message like /"userName"\s*:\s*"alice"/) and (@message like /"recipientAccountId"\s*:\s*"111122223333"/ or (@message not like /"recipientAccountId"\s*:\s*/ or @message like /"recipientAccountId"\s*:\s*null/)))
+    | filter (((@message like /"type"\s*:\s*"IAMUser"/ and @message like /"userName"\s*:\s*"alice"/) or (@message like /"type"\s*:\s*"FederatedUser"/ and @message like /"type"\s*:\s*"IAMUser"/ and @message like /"userName"\s*:\s*"alice"/)) and (@message like /"recipientAccountId"\s*:\s*"111122223333"/ or (@message not like /"recipientAccountId"\s*:\s*/ or @message like /"recipientAccountId"\s*:\s*null/)))
     | sort @timestamp desc
     | limit 10000
+    checked afterwards: []
     "#);
 }
 
@@ -103,34 +113,70 @@ fn a_role_with_a_path_by_its_arn() {
         .parse()
         .unwrap();
     assert_snapshot!(told(&question(vec![Identity::Arn(arn)])), @r#"
-    { (($.userIdentity.sessionContext.sessionIssuer.arn = "arn:aws:iam::111122223333:role/team/Deploy-1") || (($.userIdentity.type = "AssumedRole") && ($.userIdentity.arn = "*:assumed-role/Deploy-1/*"))) && (($.recipientAccountId = "111122223333") || (($.recipientAccountId NOT EXISTS) || ($.recipientAccountId IS NULL))) }
+    { (($.userIdentity.sessionContext.sessionIssuer.arn = "arn:aws:iam::111122223333:role/team/Deploy-1") || (($.userIdentity.type = "AssumedRole") && (($.userIdentity.arn = "arn:aws:sts:*") && ($.userIdentity.arn = "*:111122223333:assumed-role/Deploy-1/*")))) && (($.recipientAccountId = "111122223333") || (($.recipientAccountId NOT EXISTS) || ($.recipientAccountId IS NULL))) }
+    checked afterwards: []
 
     fields @timestamp, @message, @logStream
-    | filter ((@message like /"arn"\s*:\s*"arn\:aws\:iam\:\:111122223333\:role\\?\/team\\?\/Deploy\-1"/ or (@message like /"type"\s*:\s*"AssumedRole"/ and @message like /"arn"\s*:\s*"[^"]*\:assumed\-role\\?\/Deploy\-1\\?\/[^"]*"/)) and (@message like /"recipientAccountId"\s*:\s*"111122223333"/ or (@message not like /"recipientAccountId"\s*:\s*/ or @message like /"recipientAccountId"\s*:\s*null/)))
+    | filter ((@message like /"arn"\s*:\s*"arn\:aws\:iam\:\:111122223333\:role\\?\/team\\?\/Deploy\-1"/ or (@message like /"type"\s*:\s*"AssumedRole"/ and @message like /"arn"\s*:\s*"arn\:aws\:sts\:[^"]*\:111122223333\:assumed\-role\\?\/Deploy\-1\\?\/[^"]*"/)) and (@message like /"recipientAccountId"\s*:\s*"111122223333"/ or (@message not like /"recipientAccountId"\s*:\s*/ or @message like /"recipientAccountId"\s*:\s*null/)))
     | sort @timestamp desc
     | limit 10000
+    checked afterwards: []
     "#);
 }
 
 #[test]
-fn a_session_of_a_role_and_root_by_apis_and_services() {
+fn a_session_by_a_wildcard_without_regard_to_case_and_a_permission_set() {
     let mut question = question(vec![
-        Identity::RoleSession {
-            role_name: "Deploy".parse().unwrap(),
-            session_name: "alice@example.com".parse().unwrap(),
-        },
-        Identity::Root,
+        Identity::SessionName("al*@example.com".parse().unwrap()),
+        Identity::PermissionSet("Admin".parse().unwrap()),
     ]);
-    question.filter.event_names = vec!["CreateAccessKey".into(), "odd\"name*".into()];
-    question.filter.event_sources = vec!["iam.amazonaws.com".into()];
-    question.order = SearchOrder::OldestFirst;
     assert_snapshot!(told(&question), @r#"
-    { (((($.userIdentity.type = "AssumedRole") && ($.userIdentity.principalId = "*:alice@example.com")) && (($.userIdentity.sessionContext.sessionIssuer.userName = "Deploy") || (($.userIdentity.type = "AssumedRole") && ($.userIdentity.arn = "*:assumed-role/Deploy/*")))) || ($.userIdentity.type = "Root")) && (($.eventName = "CreateAccessKey") || (($.eventName = "odd*") && ($.eventName = "*name*"))) && ($.eventSource = "iam.amazonaws.com") && (($.recipientAccountId = "111122223333") || (($.recipientAccountId NOT EXISTS) || ($.recipientAccountId IS NULL))) }
+    { ((($.userIdentity.type = "AssumedRole") && (($.userIdentity.principalId = "*:al*") && ($.userIdentity.principalId = "*@example.com"))) || (($.userIdentity.sessionContext.sessionIssuer.userName = "AWSReservedSSO_Admin_*") || (($.userIdentity.type = "AssumedRole") && (($.userIdentity.arn = "arn:*") && ($.userIdentity.arn = "*:sts:*") && ($.userIdentity.arn = "*:assumed-role/AWSReservedSSO_Admin_*") && ($.userIdentity.arn = "*/*"))))) && (($.recipientAccountId = "111122223333") || (($.recipientAccountId NOT EXISTS) || ($.recipientAccountId IS NULL))) }
+    checked afterwards: []
 
     fields @timestamp, @message, @logStream
-    | filter ((((@message like /"type"\s*:\s*"AssumedRole"/ and @message like /"principalId"\s*:\s*"[^"]*\:alice\@example\.com"/) and (@message like /"userName"\s*:\s*"Deploy"/ or (@message like /"type"\s*:\s*"AssumedRole"/ and @message like /"arn"\s*:\s*"[^"]*\:assumed\-role\\?\/Deploy\\?\/[^"]*"/))) or @message like /"type"\s*:\s*"Root"/) and (@message like /"eventName"\s*:\s*"CreateAccessKey"/ or @message like /"eventName"\s*:\s*"odd.*name\*"/) and @message like /"eventSource"\s*:\s*"iam\.amazonaws\.com"/ and (@message like /"recipientAccountId"\s*:\s*"111122223333"/ or (@message not like /"recipientAccountId"\s*:\s*/ or @message like /"recipientAccountId"\s*:\s*null/)))
+    | filter (((@message like /"type"\s*:\s*"AssumedRole"/ and @message like /"principalId"\s*:\s*"[^"]*\:al[^"]*\@example\.com"/) or (@message like /"userName"\s*:\s*"AWSReservedSSO_Admin_[0-9A-Fa-f]{16}"/ or (@message like /"type"\s*:\s*"AssumedRole"/ and @message like /"arn"\s*:\s*"arn\:[^"]*\:sts\:[^"]*\:assumed\-role\\?\/AWSReservedSSO_Admin_[0-9A-Fa-f]{16}\\?\/[^"]*"/))) and (@message like /"recipientAccountId"\s*:\s*"111122223333"/ or (@message not like /"recipientAccountId"\s*:\s*/ or @message like /"recipientAccountId"\s*:\s*null/)))
+    | sort @timestamp desc
+    | limit 10000
+    checked afterwards: []
+    "#);
+    question.identities.truncate(1);
+    question.case = Case::Ignored;
+    assert_snapshot!(told(&question), @r#"
+    { (($.userIdentity.type = "AssumedRole") && (($.userIdentity.principalId = "*:*") && ($.userIdentity.principalId = "*@*") && ($.userIdentity.principalId = "*.*"))) && (($.recipientAccountId = "111122223333") || (($.recipientAccountId NOT EXISTS) || ($.recipientAccountId IS NULL))) }
+    checked afterwards: []
+
+    fields @timestamp, @message, @logStream
+    | filter ((@message like /"type"\s*:\s*"AssumedRole"/ and @message like /(?i)"principalId"\s*:\s*"[^"]*\:al[^"]*\@example\.com"/) and (@message like /"recipientAccountId"\s*:\s*"111122223333"/ or (@message not like /"recipientAccountId"\s*:\s*/ or @message like /"recipientAccountId"\s*:\s*null/)))
+    | sort @timestamp desc
+    | limit 10000
+    checked afterwards: []
+    "#);
+}
+
+#[test]
+fn anyone_by_filters() {
+    let mut question = question(vec![]);
+    question.filter = EventFilter {
+        event_names: vec!["CreateAccessKey".into(), "odd\"name*".into()],
+        access: vec![Access::Write],
+        errors_only: true,
+        source_ips: ["203.0.113.77", "198.51.100.0/22", "2001:db8::/32"]
+            .map(|text| text.parse().unwrap())
+            .into(),
+        resources: vec!["arn:aws:s3:::logs/a b".parse().unwrap()],
+        ..EventFilter::default()
+    };
+    question.order = SearchOrder::OldestFirst;
+    assert_snapshot!(told(&question), @r#"
+    { (($.eventName = "CreateAccessKey") || (($.eventName = "odd*") && ($.eventName = "*name*"))) && ($.errorCode = "*") && (($.sourceIPAddress = "203.0.113.77") || ($.sourceIPAddress = "198.51.*") || ($.sourceIPAddress = "2001:*")) && (($.recipientAccountId = "111122223333") || (($.recipientAccountId NOT EXISTS) || ($.recipientAccountId IS NULL))) }
+    checked afterwards: ["filter.access", "filter.resources"]
+
+    fields @timestamp, @message, @logStream
+    | filter ((@message like /"eventName"\s*:\s*"CreateAccessKey"/ or @message like /"eventName"\s*:\s*"odd.*name\*"/) and @message like /"errorCode"\s*:\s*"[^"]*"/ and (@message like /"sourceIPAddress"\s*:\s*"203\.0\.113\.77"/ or @message like /"sourceIPAddress"\s*:\s*"198\.51\.[^"]*"/ or @message like /"sourceIPAddress"\s*:\s*"2001\:[^"]*"/) and @message like /arn\:aws\:s3\:\:\:logs.*a b/ and (@message like /"recipientAccountId"\s*:\s*"111122223333"/ or (@message not like /"recipientAccountId"\s*:\s*/ or @message like /"recipientAccountId"\s*:\s*null/)))
     | sort @timestamp asc
     | limit 10000
+    checked afterwards: ["filter.access"]
     "#);
 }
 
@@ -206,21 +252,20 @@ proptest! {
     fn no_text_breaks_out_of_its_quotes_and_none_that_is_meant_is_lost(
         asked in "[ -~äß*\"\\\\%\n]{0,12}",
         fillers in prop::collection::vec("[ -~ä]{0,3}", 12),
+        ignored: bool,
     ) {
-        let mut parts = Vec::new();
-        for (at, text) in asked.split('*').enumerate() {
-            parts.extend((at > 0).then_some(Part::Anything));
-            parts.push(Part::Text(text.to_owned()));
-        }
-        let pattern = TextPattern { parts, case: Case::Kept };
+        let case = if ignored { Case::Ignored } else { Case::Kept };
+        let pattern = TextPattern::wildcard(&asked, case);
         let mut fillers = fillers.into_iter();
         let meant: String = asked
             .chars()
             .map(|c| match c {
                 '*' => fillers.next().unwrap_or_default(),
+                c if ignored => c.to_ascii_uppercase().to_string(),
                 c => c.to_string(),
             })
             .collect();
+        prop_assert!(pattern.matches(&meant));
         let printed = patterns(&[Need::Text("eventName", pattern.clone())]);
         for printed in printed.iter().flatten() {
             for term in terms(printed) {

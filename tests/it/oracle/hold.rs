@@ -21,6 +21,10 @@ pub enum Reading {
     Both,
     History,
     Archive,
+    /// The log group alone.
+    Logs,
+    /// Event history and the log group.
+    HistoryAndLogs,
 }
 
 /// What was compared.
@@ -130,8 +134,8 @@ impl Held<'_> {
             }
         }
         let together = match self.reading {
-            Reading::Archive => TOGETHER,
-            Reading::Both | Reading::History => 1,
+            Reading::Archive | Reading::Logs => TOGETHER,
+            Reading::Both | Reading::History | Reading::HistoryAndLogs => 1,
         };
         let kinds = kinds.into_values().flat_map(|kind| {
             let step = kind.len().div_ceil(self.of_a_kind);
@@ -153,9 +157,10 @@ impl Held<'_> {
         let mut query = question(identities, range);
         query.order = order;
         query.backends = match self.reading {
-            Reading::Both => Vec::new(),
+            Reading::Both | Reading::HistoryAndLogs => Vec::new(),
             Reading::History => vec![BackendKind::EventHistory],
             Reading::Archive => vec![BackendKind::Athena],
+            Reading::Logs => vec![BackendKind::Logs],
         };
         let answer = self.world.ask(query).await;
         // No table that AWS documents shows a source identity.
@@ -163,14 +168,20 @@ impl Held<'_> {
         let archive = self
             .archive
             .filter(|_| self.reading != Reading::History && !unseen);
+        let log_group = matches!(self.reading, Reading::Logs | Reading::HistoryAndLogs);
         let asked = Asked {
             places: &self.world.places,
             start: times.0,
             end: times.1,
             now: EventTime::floor(answer.plan().now).second(),
             horizon: answer.plan().horizon.second(),
-            history: self.reading != Reading::Archive,
-            archive: archive.map(first_second),
+            history: !matches!(self.reading, Reading::Archive | Reading::Logs),
+            archive: if log_group {
+                Some(i64::MIN)
+            } else {
+                archive.map(first_second)
+            },
+            log_group,
             knows_category: archive.is_none_or(|archive| archive.table != "cloudtrail_legacy"),
         };
         self.compare(order, &who, &answer, &asked)

@@ -189,6 +189,8 @@ pub struct Asked<'a> {
     pub history: bool,
     /// The first second that the archive declares, if it may be read.
     pub archive: Option<i64>,
+    /// Whether a log group, which declares to hold everything, takes the archive's place.
+    pub log_group: bool,
     /// Whether the archive's table has a column `eventcategory`.
     pub knows_category: bool,
 }
@@ -234,7 +236,8 @@ impl Asked<'_> {
                 Some(Via::Archive) => {
                     let management = match &record["eventCategory"] {
                         Value::String(category) => category == "Management",
-                        _ => true,
+                        // What the table does not have, a log group has.
+                        _ => !self.log_group || record["managementEvent"] != false,
                     };
                     let region = record["awsRegion"].as_str();
                     (management || !self.knows_category)

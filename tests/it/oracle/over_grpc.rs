@@ -117,6 +117,7 @@ async fn hold_one(world: &World, lake: &Lake, channel: Channel, who: &Who) -> To
         horizon: plan.horizon_time.unwrap().seconds,
         history: true,
         archive: Some(0),
+        log_group: false,
         knows_category: true,
     };
     assert!(
