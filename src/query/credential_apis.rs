@@ -2,8 +2,8 @@
 //!
 //! An API is one of these if its success hands out, or sets, something that AWS or one of its
 //! services then takes as proof of who somebody is: keys, tokens, passwords, signed sessions. Most
-//! are read-only to CloudTrail, so that a filter on writes loses them. The list was put together
-//! from the API references of the services named; `eventName`s are as CloudTrail writes them.
+//! are read-only to CloudTrail, so that a filter on writes loses them. `eventName`s are as CloudTrail
+//! writes them; no list of AWS's says which these are, and none of this was probed (unverified).
 
 use super::condition::{Condition, Member};
 
