@@ -22,7 +22,11 @@ pub async fn connect(service: &Service) -> Result<Client, Error> {
 
 /// Everything that the role did in [from, to): event history cannot narrow it, and all of it matches.
 pub fn by_role((from, to): (i64, i64)) -> pb::SearchEventsRequest {
-    asked(pb::identity::Kind::RoleName(ROLE.to_owned()), from, to)
+    pb::SearchEventsRequest {
+        // What is measured is reading everything, not the choice of a cheaper way.
+        exact_roles: true,
+        ..asked(pb::identity::Kind::RoleName(ROLE.to_owned()), from, to)
+    }
 }
 
 /// What one session did in [from, to): event history looks it up by name.
