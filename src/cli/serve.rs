@@ -25,6 +25,10 @@ pub struct ServeArgs {
     /// whoever reaches the port reads every account's audit log
     #[arg(long)]
     pub insecure: bool,
+    /// Check the configuration and end: exit status 0 if the service would start with it, 2 if not.
+    /// Binds no port and asks AWS nothing
+    #[arg(long)]
+    pub check_config: bool,
 }
 
 /// How long running searches may take to write their summaries at the end.
@@ -85,6 +89,10 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let config = config::load(&args.config)?;
     check_exposure(&config, args.insecure)?;
     telemetry::init(config.telemetry.log_format)?;
+    if args.check_config {
+        println!("{}: the configuration is valid", args.config.display());
+        return Ok(());
+    }
     let mut signals = Signals::new()?;
     let assembly = Assembly::of(&config, None, Clock::system()).await;
     let mut server = assembly.serve(config.listen).await?;

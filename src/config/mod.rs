@@ -329,4 +329,6 @@ fn default_listen() -> SocketAddr {
 }
 
 #[cfg(test)]
+mod chart_tests;
+#[cfg(test)]
 mod tests;

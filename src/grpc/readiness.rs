@@ -1,5 +1,6 @@
 //! grpc.health.v1: SERVING once the hub's credentials have been seen to work and the accounts are
-//! known. Under the name `accounts` it says whether they are also up to date.
+//! known. Under the name `accounts` it says whether they are also up to date, and under `live` it is
+//! SERVING for as long as the process answers at all.
 
 use std::time::Duration;
 
@@ -52,13 +53,19 @@ impl Default for ReadinessPace {
 const NAMES: [&str; 2] = ["", SERVICE_NAME];
 /// The name under which health says whether the accounts are up to date.
 pub const ACCOUNTS: &str = "accounts";
+/// The name for whoever restarts what hangs: SERVING until the process drains, whatever AWS says. A
+/// restart would not mend credentials.
+pub const LIVE: &str = "live";
 
-/// A reporter that says NOT_SERVING under every name.
+/// A reporter that says NOT_SERVING under every name but [`LIVE`].
 pub(super) async fn not_ready() -> HealthReporter {
     let health = HealthReporter::new();
     report(&health, ServingStatus::NotServing).await;
     health
         .set_service_status(ACCOUNTS, ServingStatus::NotServing)
+        .await;
+    health
+        .set_service_status(LIVE, ServingStatus::Serving)
         .await;
     health
 }
@@ -75,7 +82,7 @@ pub(super) async fn keep_informed(
         .run_until_cancelled(watch(&health, &probe, pace))
         .await;
     report(&health, ServingStatus::NotServing).await;
-    for name in NAMES.into_iter().chain([ACCOUNTS]) {
+    for name in NAMES.into_iter().chain([ACCOUNTS, LIVE]) {
         health.clear_service_status(name).await;
     }
 }

@@ -137,6 +137,9 @@ async fn a_service_is_ready_once_its_credentials_have_been_seen_to_work() {
         script.send(result).await.unwrap();
     }
     assert_eq!(next(&mut health).await, Some(ServingStatus::NotServing));
+    // Nobody should restart it for that.
+    let mut live = watch(connect(&server).await, "live").await;
+    assert_eq!(next(&mut live).await, Some(ServingStatus::Serving));
     script.send(Ok(Readiness::Ready)).await.unwrap();
     assert_eq!(next(&mut health).await, Some(ServingStatus::Serving));
 }

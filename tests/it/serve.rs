@@ -93,6 +93,28 @@ fn a_port_that_is_taken_is_an_error_but_not_bad_usage() {
     assert!(stderr(&output).contains(&listen));
 }
 
+#[test]
+fn a_configuration_is_checked_without_starting() {
+    // Were a port bound, this one would be in use.
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = taken.local_addr().unwrap().to_string();
+    let dir = TempDir::new().unwrap();
+    let checked = |text: &str, flags: &[&str]| {
+        let config = write(dir.path(), text);
+        let output = serve(&config, &[&["--check-config"], flags].concat()).output();
+        let output = output.unwrap();
+        (output.status.code(), stderr(&output))
+    };
+    assert_eq!(checked(&yaml(&listen, ""), &[]), (Some(0), String::new()));
+    let (status, told) = checked(&yaml(&listen, "frobnicate: 1\n"), &[]);
+    assert_eq!(status, Some(2));
+    assert!(told.contains("frobnicate"), "{told}");
+    // What the service would be started with counts too.
+    let everywhere = yaml("0.0.0.0:0", "");
+    assert_eq!(checked(&everywhere, &[]).0, Some(2));
+    assert_eq!(checked(&everywhere, &["--insecure"]).0, Some(0));
+}
+
 /// A process that does not outlive the test.
 struct Running(Child);
 

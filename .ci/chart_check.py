@@ -1,0 +1,195 @@
+"""Renders the chart for several values files, holds what comes out against Kubernetes' own schemas, and asks the program
+whether it would start with the configuration.
+
+usage: chart_check.py HELM IDENTITY_TRAIL
+"""
+
+import functools
+import subprocess
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+
+import kubernetes_validate
+import yaml
+
+import checks
+
+HELM, BINARY = sys.argv[1], sys.argv[2]
+CHART = Path("helm/identity-trail")
+VALUES = sorted([*CHART.glob("ci/*.yaml"), Path("deploy/values.yaml")])
+KUBERNETES = ("1.30", "1.33", "1.36")
+CONFIGURATION = "identity-trail.yaml"
+
+
+def helm(command, *arguments):
+    # A helm that is built from its module takes every cluster for an old one.
+    arguments = [command, "--kube-version", f"{KUBERNETES[-1]}.0", *arguments]
+    return subprocess.run([HELM, *arguments], capture_output=True, text=True, timeout=60, check=False)
+
+
+@functools.cache
+def rendered(values, *more):
+    """The manifests by kind."""
+    done = helm("template", "trail", str(CHART), "--namespace", "audit", "--values", str(values), *more)
+    assert done.returncode == 0, f"{values}: {done.stderr}"
+    manifests = [it for it in yaml.safe_load_all(done.stdout) if it]
+    assert len({it["kind"] for it in manifests}) == len(manifests), manifests
+    return {it["kind"]: it for it in manifests}
+
+
+def container(manifests):
+    return manifests["Deployment"]["spec"]["template"]["spec"]["containers"][0]
+
+
+def configuration(manifests):
+    return manifests["Secret"]["stringData"][CONFIGURATION]
+
+
+def refused(*settings, values=CHART / "ci/small.yaml"):
+    """What helm says against these settings."""
+    flags = [part for setting in settings for part in ("--set-json", setting)]
+    done = helm("template", "trail", str(CHART), "--values", str(values), *flags)
+    assert done.returncode != 0, f"not refused: {settings}"
+    return done.stderr
+
+
+@checks.check
+def helm_finds_nothing_to_say():
+    for values in VALUES:
+        done = helm("lint", "--strict", str(CHART), "--values", str(values))
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@checks.check
+def kubernetes_knows_every_field():
+    for values in VALUES:
+        for manifest in rendered(values).values():
+            for version in KUBERNETES:
+                kubernetes_validate.validate(manifest, version, strict=True)
+
+
+@checks.check
+def the_program_starts_with_the_configuration():
+    for values in VALUES:
+        manifests = rendered(values)
+        (mount,) = container(manifests)["volumeMounts"]
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / CONFIGURATION).write_text(configuration(manifests))
+            arguments = [it.replace(mount["mountPath"], folder) for it in container(manifests)["args"]]
+            assert arguments != container(manifests)["args"], arguments
+            environment = {it["name"]: it["value"] for it in container(manifests)["env"]}
+            done = subprocess.run(
+                [BINARY, *arguments, "--check-config"],
+                capture_output=True, text=True, timeout=60, check=False, env=environment,
+            )
+        assert done.returncode == 0, f"{values}: {done.stderr}"
+
+
+@checks.check
+def what_goes_in_comes_out():
+    """Helm reads numbers as floats: neither large ones nor ids, dates and durations may change on their way."""
+    shared = {"requests_per_second", "filter_log_events_per_second"}
+    for values in VALUES:
+        # As text: nothing is read for more than it says.
+        asked = yaml.load(values.read_text(), yaml.BaseLoader)["config"]
+        got = yaml.load(configuration(rendered(values)), yaml.BaseLoader)
+        for section, value in asked.items():
+            if isinstance(value, dict):
+                value = {key: it for key, it in value.items() if key not in shared}
+                assert {key: got[section][key] for key in value} == value, got[section]
+            else:
+                assert got[section] == value, got[section]
+
+
+@checks.check
+def replicas_share_the_quota():
+    for replicas in (1, 2, 3, 7, 40):
+        flags = ("--set", f"replicas={replicas},config.limits.filter_log_events_per_second=25")
+        manifests = rendered(CHART / "ci/small.yaml", *flags)
+        config = yaml.safe_load(configuration(manifests))
+        for share, whole in (
+            (config["event_history"]["requests_per_second"], 2),
+            (config["limits"]["filter_log_events_per_second"], 25),
+        ):
+            assert 0.97 * whole < share * replicas <= whole, (share, replicas)
+        # Nor are there ever more of them.
+        assert manifests["Deployment"]["spec"]["strategy"]["rollingUpdate"]["maxSurge"] == 0
+        assert manifests["Deployment"]["spec"]["replicas"] == replicas
+    off = yaml.safe_load(configuration(rendered(CHART / "ci/sandbox.yaml")))
+    assert off["event_history"]["requests_per_second"] == "off"
+
+
+@checks.check
+def a_new_configuration_is_a_new_rollout():
+    def checksum(*flags):
+        pod = rendered(CHART / "ci/small.yaml", *flags)["Deployment"]["spec"]["template"]
+        return pod["metadata"]["annotations"]["checksum/configuration"]
+
+    assert checksum() != checksum("--set", "config.hub.region=eu-west-1")
+    assert checksum() == checksum("--set", "podLabels.team=x")
+
+
+@checks.check
+def pods_have_no_rights_that_they_do_not_need():
+    for values in VALUES:
+        manifests = rendered(values)
+        pod = manifests["Deployment"]["spec"]["template"]["spec"]
+        assert pod["securityContext"]["runAsNonRoot"] and pod["automountServiceAccountToken"] is False
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        of_container = container(manifests)["securityContext"]
+        assert of_container["readOnlyRootFilesystem"] and of_container["allowPrivilegeEscalation"] is False
+        assert of_container["capabilities"] == {"drop": ["ALL"]}
+        if "NetworkPolicy" in manifests:
+            for rule in manifests["NetworkPolicy"]["spec"]["ingress"]:
+                assert rule["from"], "a rule without peers lets everybody in"
+
+
+@checks.check
+def nobody_gets_in_by_default():
+    spec = rendered(CHART / "ci/small.yaml")["NetworkPolicy"]["spec"]
+    assert spec["ingress"] == [] and "Ingress" in spec["policyTypes"], spec
+
+
+@checks.check
+def nothing_but_a_secret_has_the_external_id():
+    for kind, manifest in rendered(CHART / "ci/small.yaml").items():
+        assert ("identity-trail-7f3a" in yaml.safe_dump(manifest)) == (kind == "Secret"), kind
+
+
+@checks.check
+def values_that_nobody_knows_are_refused():
+    for setting, named in (
+        ("replica=3", "replica"),
+        ("image.registry=\"x\"", "registry"),
+        ("config.frobnicate={}", "frobnicate"),
+        ("config.listen=\"127.0.0.1:1\"", "listen"),
+        ("config.hub.regoin=\"x\"", "regoin"),
+        ("config.accounts.list=[{\"id\": \"111122223333\", \"rolename\": \"x\"}]", "rolename"),
+        ("autoscaling={\"enabled\": true}", "autoscaling"),
+    ):
+        assert named in refused(setting), setting
+
+
+@checks.check
+def values_that_cannot_work_are_refused():
+    # YAML reads twelve digits as a number, and Helm would write them as 1.11122223333e+11.
+    assert "id" in refused("config.accounts.list=[{\"id\": 111122223333}]")
+    assert "roleArn" in refused("awsCredentials={\"from\": \"irsa\", \"roleArn\": \"\"}")
+    assert "roleArn" in refused("awsCredentials.from=\"podIdentity\"")
+    assert "neither TLS nor authentication" in refused("insecure=false")
+    assert "repository" in refused("image.repository=\"\"")
+    assert "replicas" in refused("replicas=0")
+    assert "terminationGracePeriodSeconds" in refused("terminationGracePeriodSeconds=10")
+
+
+@checks.check
+def the_chart_is_for_this_program():
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    package = tomllib.loads(Path("Cargo.toml").read_text())["package"]
+    assert chart["appVersion"] == package["version"] and chart["description"] == package["description"], chart
+
+
+if __name__ == "__main__":
+    sys.exit(checks.run())
