@@ -55,7 +55,9 @@ impl Asks {
         });
         let by_name = by(|it| matches!(it, LookupAttribute::EventName(_)));
         let by_source = by(|it| matches!(it, LookupAttribute::EventSource(_)));
-        let by_access = by(|it| matches!(it, LookupAttribute::ReadOnly(_)));
+        // By the names of the APIs that issue credentials, where no APIs are named.
+        let by_access = by(|it| matches!(it, LookupAttribute::ReadOnly(_)))
+            || (by_name && event_names.is_empty());
         let by_id = by(|it| matches!(it, LookupAttribute::EventId(_)));
         let conditions = [
             ("identities", !query.identities.is_empty(), by_identity),

@@ -21,6 +21,7 @@ use futures::future::BoxFuture;
 
 pub use asks::{Asks, Words};
 
+use crate::plan::estimate::DaysUnseen;
 use crate::plan::facts::ArchiveFacts;
 use crate::plan::{Reason, ReasonCode, RoleReading, Scan, Unverified};
 use crate::query::{AccountId, Event, EventQuery, EventTime, TimeRange};
@@ -43,6 +44,12 @@ pub trait Backend: Send + Sync {
         _search: &Arc<SearchContext>,
         _spent: &Arc<Spent>,
     ) -> Option<BoxFuture<'static, Vec<Unverified>>> {
+        None
+    }
+
+    /// Of the days that [`verify`](Self::verify) would ask about, those that it does not know by now
+    /// to have log files. Asks AWS nothing. `None` where there is nothing to find out.
+    fn days_unseen(&self, _asked: &DaysAsked) -> Option<DaysUnseen> {
         None
     }
 }

@@ -95,6 +95,7 @@ pub fn page(
     if from > 0 {
         response.estimate = None;
         response.probe = None;
+        response.verifications.clear();
         response.warnings.clear();
     }
     let all = entries.len();

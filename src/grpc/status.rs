@@ -32,13 +32,6 @@ impl From<Rejection> for Status {
                 details.set_quota_failure(fields.iter().map(quota).collect::<Vec<_>>());
                 told(Code::ResourceExhausted, &fields, details)
             }
-            Rejection::NotServed(fields) => {
-                let mut details = with_fields("NOT_SERVED", &fields);
-                details.set_bad_request(fields.iter().map(violation).collect::<Vec<_>>());
-                let names: Vec<&str> = fields.iter().map(|f| f.field.as_str()).collect();
-                let message = format!("this version does not serve {}", names.join(", "));
-                Status::with_error_details(Code::Unimplemented, message, details)
-            }
         }
     }
 }

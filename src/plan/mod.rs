@@ -16,6 +16,7 @@ mod routing;
 pub mod scan;
 mod slices;
 pub mod trail;
+pub mod windows;
 
 pub use coverage::{Completeness, Coverage};
 pub use facts::Facts;

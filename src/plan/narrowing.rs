@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::lookups::{LookupAttribute, Lookups};
 use crate::query::identity::ArnPrincipal;
-use crate::query::{Access, Case, EventFilter, EventQuery, Identity};
+use crate::query::{Access, Case, EventFilter, EventQuery, Identity, credential_apis};
 
 /// How far `LookupEvents` can be narrowed for a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +14,9 @@ pub(super) struct Narrowing {
     /// Whether every lookup names whom or which events the question is about. If not, event history
     /// would read what everybody did: an archive is better, where there is one.
     pub(super) selective: bool,
+    /// Whether the lookups find so much that, where the question is about roles, their sessions are
+    /// sought instead.
+    pub(super) broad: bool,
 }
 
 impl Narrowing {
@@ -26,9 +29,13 @@ impl Narrowing {
         } else {
             Some(Lookups::Each(ids))
         };
+        let filter = &query.filter;
         Self {
+            broad: selective.is_none()
+                && filter.event_names.is_empty()
+                && filter.event_sources.is_empty(),
             selective: selective.is_some(),
-            lookups: selective.unwrap_or_else(|| of_filter(&query.filter)),
+            lookups: selective.unwrap_or_else(|| of_filter(filter)),
         }
     }
 }
@@ -66,7 +73,7 @@ pub(super) fn of_identity(identity: &Identity, case: Case) -> Option<LookupAttri
             ArnPrincipal::Role { .. } | ArnPrincipal::FederatedUser { .. } => None,
         },
         // A principal id is also in the records of the accounts that its calls reached, which name
-        // no user.
+        // no user: no attribute finds those, and the session's name after a colon only the others.
         Identity::PrincipalId(_)
         | Identity::RoleName(_)
         | Identity::PermissionSet(_)
@@ -75,18 +82,27 @@ pub(super) fn of_identity(identity: &Identity, case: Case) -> Option<LookupAttri
     }
 }
 
-/// APIs, else AWS services, else reads. What a call acted upon is not among these: AWS's own list of
-/// an event's resources has not all that the request names.
+/// APIs, else AWS services, else what kind of call it is.
+///
+/// Two attributes are not used, since each would lose events that the filter means:
+/// - `ResourceName` finds what AWS lists among an event's resources, as far as it does: of the types
+///   that it knows, and not all that the request names. `filter.resources` looks at the request.
+/// - `ReadOnly` `false`: a record without `readOnly` (older ones, sign-ins) counts as a write here,
+///   and nothing says which of the two AWS takes it for.
 fn of_filter(filter: &EventFilter) -> Lookups {
+    let only =
+        |access: Access| !filter.access.is_empty() && filter.access.iter().all(|it| *it == access);
     if !filter.event_names.is_empty() {
         let names = filter.event_names.iter().cloned();
         names.map(LookupAttribute::EventName).collect()
     } else if !filter.event_sources.is_empty() {
         let sources = filter.event_sources.iter().cloned();
         sources.map(LookupAttribute::EventSource).collect()
-    } else if filter.access == [Access::Read] {
-        // Not the writes: a record that does not say is asked for with them.
+    } else if only(Access::Read) {
         Lookups::by(LookupAttribute::ReadOnly(true))
+    } else if only(Access::IssuesCredentials) {
+        let names = credential_apis::names().into_iter().map(str::to_owned);
+        names.map(LookupAttribute::EventName).collect()
     } else {
         Lookups::Whole
     }

@@ -224,7 +224,7 @@ impl Parts {
         router: &Router<'_>,
         facts: &Facts,
     ) -> BTreeMap<AccountId, Lookups> {
-        if router.narrowing.lookups != Lookups::Whole {
+        if !router.narrowing.broad {
             return BTreeMap::new();
         }
         let mut ranges = BTreeMap::<AccountId, TimeRange>::new();

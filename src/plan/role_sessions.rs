@@ -71,6 +71,22 @@ pub enum IssuedBy {
     Apis(&'static [&'static str]),
 }
 
+impl IssuedBy {
+    /// The lookups that it takes in each Region; where the role has a path, more once that is known.
+    #[must_use]
+    pub fn attributes(&self) -> BTreeSet<LookupAttribute> {
+        match self {
+            Self::Role { arn } | Self::RoleOfUnknownPath { without_path: arn } => {
+                BTreeSet::from([LookupAttribute::ResourceName(arn.clone())])
+            }
+            Self::Apis(apis) => {
+                let names = apis.iter().map(|api| (*api).to_owned());
+                names.map(LookupAttribute::EventName).collect()
+            }
+        }
+    }
+}
+
 /// The APIs that issue sessions of roles.
 pub const ASSUME_ROLE: &[&str] = &[
     "AssumeRole",
@@ -81,7 +97,33 @@ pub const ASSUME_ROLE: &[&str] = &[
 /// The only API that the trust policies of Identity Center's roles allow.
 const ASSUME_PERMISSION_SET: &[&str] = &["AssumeRoleWithSAML"];
 
+/// Sessions are sought where reading whole costs so many times what finding them does at least:
+/// below, it costs at most twice what finding and reading a single session would.
+const WORTH_WHILE: u64 = 4;
+
 impl RoleSessions {
+    /// The requests that finding the sessions takes at least: in each Region one for each lookup.
+    #[must_use]
+    pub fn least_to_find(&self) -> u64 {
+        let lookups = self
+            .roles
+            .iter()
+            .map(|role| role.issued_by.attributes().len());
+        (self.regions.len() * lookups.sum::<usize>()) as u64
+    }
+
+    /// Whether sessions are sought in an account that takes `whole` requests to read whole.
+    #[must_use]
+    pub fn worth_while(&self, whole: u64) -> bool {
+        whole >= WORTH_WHILE.saturating_mul(self.least_to_find())
+    }
+
+    /// The requests that finding them is worth there; beyond that the account is read whole.
+    #[must_use]
+    pub fn most_to_find(&self, whole: u64) -> u64 {
+        self.least_to_find().saturating_add(whole / 2)
+    }
+
     /// What tells it from others of the same question.
     fn key(&self) -> impl Ord {
         let roles = self.roles.iter();

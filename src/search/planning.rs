@@ -13,8 +13,9 @@ use jiff::Timestamp;
 
 use super::engine::{Engine, Refusal, Shared};
 use super::outcomes::failed;
+use super::verification::days_asked;
 use crate::backend::{Asks, Page, ScanError, SearchContext};
-use crate::plan::estimate::{self, Basis, Estimate, FirstPage, LookupId, ScanGroup};
+use crate::plan::estimate::{self, Basis, Estimate, FirstPage, LookupId, ScanGroup, Verification};
 use crate::plan::{Lookups, QueryPlan, Reason, Scan, ScanOutcome, ScanTarget};
 use crate::query::{EventQuery, SearchOrder, TimeRange};
 
@@ -38,6 +39,8 @@ pub struct PlannedSearch {
     pub plan: QueryPlan,
     /// Its scans, in groups.
     pub groups: Vec<PlannedGroup>,
+    /// Whether its archives have log files of the days: asked beside the scans.
+    pub verifications: Vec<Verification>,
     /// What all of it will cost.
     pub total: Estimate,
     /// What was probed, where that was asked for.
@@ -96,11 +99,17 @@ impl Engine {
         };
         let basis = Basis {
             now,
+            order: query.order,
             lookup_interval: shared.parts.lookup_interval,
             federation_size: accounts.inventory.accounts.len(),
             probes,
         };
-        let (groups, total) = estimate::estimate(&plan, &basis);
+        let verifications: Vec<Verification> = days_asked(&plan.scans)
+            .values()
+            .filter_map(|asked| shared.parts.athena.days_unseen(asked))
+            .map(|unseen| basis.verification(&unseen))
+            .collect();
+        let (groups, total) = estimate::estimate(&plan, &basis, &verifications);
         let groups = groups.into_iter().map(|scans| {
             let first = &plan.scans[scans.scans[0].0 as usize];
             PlannedGroup {
@@ -112,6 +121,7 @@ impl Engine {
             now,
             range: query.range,
             groups: groups.collect(),
+            verifications,
             total,
             probe,
             plan,

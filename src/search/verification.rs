@@ -28,24 +28,7 @@ impl Verification {
     /// Of all archives that `scans` read, through `athena`. Asks nothing before it is polled.
     pub fn of(scans: &[Scan], athena: &dyn Backend, context: &Arc<SearchContext>) -> Self {
         let mut verification = Self::default();
-        let mut asked: BTreeMap<ArchiveName, DaysAsked> = BTreeMap::new();
-        for scan in scans {
-            if let ScanTarget::Athena {
-                archive, accounts, ..
-            } = &scan.target
-            {
-                let days = asked
-                    .entry(Arc::clone(&archive.name))
-                    .or_insert_with(|| DaysAsked {
-                        archive: Arc::clone(archive),
-                        accounts: BTreeSet::new(),
-                        range: scan.range,
-                    });
-                days.accounts.extend(accounts);
-                days.range = hull(days.range, scan.range);
-            }
-        }
-        for (name, days) in asked {
+        for (name, days) in days_asked(scans) {
             if let Some(answer) = athena.verify(&days, context, &verification.spent) {
                 let named = Arc::clone(&name);
                 let answer = async move { (named, answer.await) };
@@ -123,6 +106,28 @@ impl Verification {
             outcome.state = OutcomeState::Unverified;
         }
     }
+}
+
+/// What each archive that `scans` read is to be asked.
+pub(super) fn days_asked(scans: &[Scan]) -> BTreeMap<ArchiveName, DaysAsked> {
+    let mut asked: BTreeMap<ArchiveName, DaysAsked> = BTreeMap::new();
+    for scan in scans {
+        if let ScanTarget::Athena {
+            archive, accounts, ..
+        } = &scan.target
+        {
+            let days = asked
+                .entry(Arc::clone(&archive.name))
+                .or_insert_with(|| DaysAsked {
+                    archive: Arc::clone(archive),
+                    accounts: BTreeSet::new(),
+                    range: scan.range,
+                });
+            days.accounts.extend(accounts);
+            days.range = hull(days.range, scan.range);
+        }
+    }
+    asked
 }
 
 fn hull(one: TimeRange, other: TimeRange) -> TimeRange {

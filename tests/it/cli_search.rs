@@ -149,6 +149,24 @@ async fn a_search_is_explained_and_not_run() {
     let page: Value = serde_json::from_slice(&done.stdout).unwrap();
     assert_eq!(page["estimate"]["requestsAbout"], "2", "{page}");
     assert_eq!(service.sandbox.stats().of("LookupEvents").received, 2);
+    let role = [
+        "--explain",
+        "--output",
+        "table",
+        "--role",
+        "deploy",
+        "--oldest-first",
+    ];
+    let done = search(&service, &role).await;
+    let told = text(&done.stdout);
+    for words in [
+        "by the sessions of role deploy, found by \
+         ResourceName=arn:aws:iam::222222222222:role/deploy in eu-west-1 from ",
+        "or everything is read, where that turns out to take fewer requests",
+        "in all: at least 6 requests (oldest first, in at least 6 windows)",
+    ] {
+        assert!(told.contains(words), "{told}");
+    }
     let wrong = search(&service, &["--explain", "--output", "csv"]).await;
     assert_eq!(wrong.status.code(), Some(2));
 }

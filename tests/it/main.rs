@@ -33,5 +33,6 @@ mod sandbox_sts;
 mod search_org;
 mod serve;
 mod service_faults;
+mod traffic;
 mod trino;
 mod world;

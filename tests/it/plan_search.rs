@@ -3,17 +3,18 @@
 
 use std::fmt::Write as _;
 
+use identity_trail::grpc::pb::identity::Kind;
 use identity_trail::grpc::pb::search_events_response::Item;
 use identity_trail::grpc::pb::{
     Backend, BytesBasis, EventFilter, OutcomeState, PlanSearchRequest, PlanSearchResponse,
-    ReasonCode, SearchEventsRequest,
+    ReasonCode, SearchEventsRequest, SearchOrder,
 };
 use identity_trail::sandbox::{Denial, Sandbox};
 use prost::Message;
 use serde_json::Value;
 use tonic::Code;
 
-use crate::grpc_service::{NOW, Service, request, service_config_with};
+use crate::grpc_service::{NOW, Service, identity, request, service_config_with};
 use crate::sandbox::{HUB, OTHER, REGION, config, record};
 
 /// Alice's events, this many, this many minutes apart, the newest just now.
@@ -38,7 +39,7 @@ async fn plan(service: &Service, request: PlanSearchRequest) -> PlanSearchRespon
 }
 
 /// An archive over everything, from this day on.
-fn archive(first_day: &str) -> String {
+fn archive(first_day: &str, verify_days: bool) -> String {
     format!(
         "archives:
   - name: trail
@@ -50,16 +51,22 @@ fn archive(first_day: &str) -> String {
     output_location: s3://results/
     partitions: {{layout: account_region_date}}
     holds: {{accounts: all, first_day: {first_day}}}
-    # Finding these out reads everything once more, in the first search of a process only.
-    verify_days: false
+    verify_days: {verify_days}
 "
     )
 }
 
-async fn with_archive(records: &[Value], first_day: &str, accounts: &str) -> Service {
+async fn with_archive(records: &[Value], archive: &str, accounts: &str) -> Service {
     let sandbox = Sandbox::start(config(records, NOW)).await.unwrap();
-    let config = service_config_with(&sandbox, accounts, &archive(first_day));
+    let config = service_config_with(&sandbox, accounts, archive);
     Service::over(sandbox, &config).await
+}
+
+fn days(days: i64) -> prost_types::Duration {
+    prost_types::Duration {
+        seconds: days * 86_400,
+        nanos: 0,
+    }
 }
 
 fn two_accounts() -> String {
@@ -145,13 +152,15 @@ async fn a_probe_says_where_a_search_would_fail() {
 #[tokio::test]
 async fn the_statements_and_their_bytes_are_told_beforehand() {
     // Half a year, four a day.
-    let service = with_archive(&events(736, 360), "2026-05-01", &two_accounts()).await;
+    let service = with_archive(
+        &events(736, 360),
+        &archive("2026-05-01", false),
+        &two_accounts(),
+    )
+    .await;
     let search = SearchEventsRequest {
         backends: vec![Backend::Athena.into()],
-        lookback: Some(prost_types::Duration {
-            seconds: 183 * 86_400,
-            nanos: 0,
-        }),
+        lookback: Some(days(183)),
         ..request()
     };
     let plan = plan(&service, planning(search.clone())).await;
@@ -185,17 +194,161 @@ async fn the_statements_and_their_bytes_are_told_beforehand() {
 }
 
 #[tokio::test]
+async fn finding_out_about_log_files_is_planned_as_long_as_they_were_not_seen() {
+    let service = with_archive(
+        &events(120, 360),
+        &archive("2026-10-01", true),
+        &two_accounts(),
+    )
+    .await;
+    let search = SearchEventsRequest {
+        backends: vec![Backend::Athena.into()],
+        account_ids: vec![OTHER.into()],
+        // Whole days, whatever the clock says meanwhile.
+        end_time: Some(prost_types::Timestamp {
+            seconds: NOW.parse::<jiff::Timestamp>().unwrap().as_second(),
+            nanos: 0,
+        }),
+        lookback: Some(days(28)),
+        ..request()
+    };
+    let scanned = || service.sandbox.athena_stats().scanned_bytes;
+    let first = plan(&service, planning(search.clone())).await;
+    let [verification] = first.verifications.as_slice() else {
+        panic!("{first:?}");
+    };
+    assert_eq!(verification.archive, "trail");
+    assert_eq!(
+        (verification.account_days, verification.unseen_account_days),
+        (28, 28)
+    );
+    let asked = verification.estimate.as_ref().unwrap();
+    let of_scans = first.scans.iter().filter_map(|scans| scans.estimate);
+    let of_scans: i64 = of_scans.map(|it| it.requests_at_least).sum();
+    let total = first.estimate.as_ref().unwrap();
+    assert_eq!(asked.requests_at_least, 3);
+    assert_eq!(total.requests_at_least, of_scans + 3);
+    service.search(search.clone()).await;
+    // The archive declares both accounts, of which one has no records: half of what is there is
+    // taken for that one's.
+    let (about, counted) = (total.bytes_scanned_about.unwrap(), scanned());
+    let about = u64::try_from(about).unwrap() * 2;
+    assert!(
+        about.abs_diff(counted) * 10 <= counted,
+        "{about} for {counted}"
+    );
+
+    let again = plan(&service, planning(search.clone())).await;
+    assert_eq!(again.verifications[0].unseen_account_days, 0);
+    let total_again = again.estimate.unwrap();
+    assert_eq!(total_again.requests_at_least, of_scans);
+    service.search(search).await;
+    let about = u64::try_from(total_again.bytes_scanned_about.unwrap()).unwrap() * 2;
+    let counted = scanned() - counted;
+    assert!(
+        about.abs_diff(counted) * 10 <= counted,
+        "{about} for {counted}"
+    );
+}
+
+#[tokio::test]
+async fn a_role_is_planned_by_its_sessions_and_how_these_are_found() {
+    let service = Service::start(&events(420, 3)).await;
+    let search = SearchEventsRequest {
+        identities: vec![identity(Kind::RoleName("deploy".into()))],
+        account_ids: vec![OTHER.into()],
+        ..request()
+    };
+    let unprobed = plan(&service, planning(search.clone())).await;
+    let [scans] = unprobed.scans.as_slice() else {
+        panic!("{unprobed:?}");
+    };
+    assert!(scans.lookups.is_empty());
+    let [role] = scans.roles.as_slice() else {
+        panic!("{scans:?}");
+    };
+    assert_eq!(role.identity, search.identities.first().cloned());
+    assert_eq!(role.issued_by[0].attribute_key, "ResourceName");
+    assert_eq!(
+        role.issued_by[0].attribute_value,
+        format!("arn:aws:iam::{OTHER}:role/deploy")
+    );
+    assert!(role.path_unknown);
+    assert_eq!(role.regions, [REGION]);
+    let from = role.assumed_from_time.unwrap().seconds;
+    assert_eq!(from, scans.start_time.unwrap().seconds - 12 * 3600);
+    assert_eq!(role.assumed_until_time, scans.end_time);
+    assert_eq!(scans.checked_afterwards, ["identities"]);
+    let estimate = unprobed.estimate.unwrap();
+    assert_eq!(estimate.requests_at_least, 1);
+    assert_eq!(
+        (estimate.requests_about, estimate.requests_at_most_about),
+        (None, None)
+    );
+
+    let probed = PlanSearchRequest {
+        probe: true,
+        ..planning(search.clone())
+    };
+    let estimate = plan(&service, probed).await.estimate.unwrap();
+    // Nine or ten pages, if it is read whole.
+    assert_eq!(estimate.requests_about, None);
+    let most = estimate.requests_at_most_about.unwrap();
+    assert!((18..=20).contains(&most), "{most}");
+    let lookups = || service.sandbox.stats().of("LookupEvents").received;
+    let before = lookups();
+    service.search(search.clone()).await;
+    let counted = i64::try_from(lookups() - before).unwrap();
+    assert!(counted >= estimate.requests_at_least && counted <= most);
+
+    let exact = SearchEventsRequest {
+        exact_roles: true,
+        ..search
+    };
+    let exact = plan(&service, planning(exact)).await;
+    assert!(exact.scans[0].roles.is_empty());
+}
+
+#[tokio::test]
+async fn oldest_first_is_planned_in_windows() {
+    let service = Service::start(&events(420, 3)).await;
+    let search = SearchEventsRequest {
+        order: SearchOrder::OldestFirst.into(),
+        account_ids: vec![OTHER.into()],
+        ..request()
+    };
+    let unprobed = plan(&service, planning(search.clone())).await;
+    let estimate = unprobed.estimate.unwrap();
+    assert_eq!(
+        (estimate.requests_at_least, estimate.windows_at_least),
+        (3, 3)
+    );
+    assert_eq!(estimate.windows_requests_about, None);
+    let probed = PlanSearchRequest {
+        probe: true,
+        ..planning(search.clone())
+    };
+    let estimate = plan(&service, probed).await.estimate.unwrap();
+    let lookups = || service.sandbox.stats().of("LookupEvents").received;
+    let before = lookups();
+    service.search(search).await;
+    let counted = i64::try_from(lookups() - before).unwrap();
+    let about = estimate.requests_about.unwrap();
+    assert!((about - counted).abs() <= 2, "{about} for {counted}");
+    // Nine or ten pages newest first.
+    let extra = estimate.windows_requests_about.unwrap();
+    assert!((9..=10).contains(&(about - extra)), "{extra} of {about}");
+}
+
+#[tokio::test]
 async fn a_large_plan_comes_in_pages_below_a_megabyte() {
     let mut accounts = format!("    - {{id: \"{HUB}\", credentials: hub}}");
     for number in 0..3_000 {
         write!(accounts, "\n    - {{id: \"{:012}\"}}", 1_000 + number).unwrap();
     }
-    let service = with_archive(&[], "2026-01-01", &accounts).await;
+    let service = with_archive(&[], &archive("2026-01-01", false), &accounts).await;
     let search = SearchEventsRequest {
-        lookback: Some(prost_types::Duration {
-            seconds: 300 * 86_400,
-            nanos: 0,
-        }),
+        lookback: Some(days(300)),
         backends: vec![Backend::Athena.into()],
         ..request()
     };

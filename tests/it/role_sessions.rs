@@ -6,14 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use identity_trail::query::{BackendKind, Identity, TimeRange};
 use identity_trail::sandbox::log_file::LogFile;
 use identity_trail::sandbox::{Data, OrganizationSpec};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::oracle::{Seen, counted};
-use crate::sandbox::{OTHER, config, corpus};
+use crate::sandbox::corpus;
+use crate::traffic::{DAY, HOUR, REGIONS, Traffic, many_sessions, now, of_every_origin, role};
 use crate::world::{Answer, Setup, World, question, range};
-
-const NOW: &str = "2026-11-01T00:00:00Z";
-const REGIONS: [&str; 3] = ["eu-west-1", "us-east-1", "ap-southeast-2"];
 
 /// One question, read in both ways.
 struct Held {
@@ -180,98 +178,12 @@ async fn real_records_are_read_the_same_by_sessions_and_whole() {
     }
 }
 
-/// Records of [`OTHER`], told apart by their number.
-#[derive(Default)]
-struct Traffic(Vec<Value>);
-
-impl Traffic {
-    fn add(&mut self, at: i64, region: &str, name: &str, who: &Value) -> &mut Value {
-        let number = self.0.len();
-        let time = jiff::Timestamp::from_second(at).unwrap();
-        self.0.push(json!({
-            "eventID": format!("00000000-0000-4000-8000-{number:012}"),
-            "eventTime": time.to_string(),
-            "awsRegion": region,
-            "eventName": name,
-            "eventSource": if name.starts_with("Assume") { "sts.amazonaws.com" } else { "ec2.amazonaws.com" },
-            "readOnly": true,
-            "eventCategory": "Management",
-            "recipientAccountId": OTHER,
-            "userIdentity": who,
-        }));
-        self.0.last_mut().unwrap()
-    }
-
-    /// Users that are not asked about: one event every so many seconds, in each Region.
-    fn noise(&mut self, from: i64, to: i64, every: usize) {
-        for (number, at) in (from..to).step_by(every).enumerate() {
-            let who = json!({"type": "IAMUser", "userName": format!("user-{}", number % 7), "accountId": OTHER});
-            self.add(
-                at,
-                REGIONS[number % REGIONS.len()],
-                "DescribeInstances",
-                &who,
-            );
-        }
-    }
-
-    fn assume(&mut self, at: i64, region: &str, api: &str, role: &str, session: &str, who: &Value) {
-        let event = self.add(at, region, api, who);
-        event["requestParameters"] = json!({"roleArn": role});
-        // Identity providers' calls do not always carry the name.
-        if api != "AssumeRoleWithSAML" {
-            event["requestParameters"]["roleSessionName"] = json!(session);
-        }
-        event["responseElements"] = json!({
-            "credentials": {"accessKeyId": "ASIAEXAMPLE000000001", "sessionToken": "token"},
-            "assumedRoleUser": {"assumedRoleId": format!("AROAX:{session}"), "arn": session_arn(role, session)},
-        });
-    }
-
-    fn act(&mut self, at: i64, region: &str, role: &str, session: &str, key: usize) {
-        let mut who = acting(role, session);
-        who["accessKeyId"] = json!(format!("ASIAEXAMPLE{key:0>9}"));
-        self.add(at, region, "DescribeVpcs", &who);
-    }
-
-    async fn world(&self) -> World {
-        let setup = Setup {
-            stall_timeout: "5m",
-            ..Setup::default()
-        };
-        World::start(config(&self.0, NOW), &setup).await
-    }
-}
-
-fn session_arn(role: &str, session: &str) -> String {
-    let name = role.rsplit('/').next().unwrap();
-    format!("arn:aws:sts::{OTHER}:assumed-role/{name}/{session}")
-}
-
-fn acting(role: &str, session: &str) -> Value {
-    json!({
-        "type": "AssumedRole",
-        "principalId": format!("AROAX:{session}"),
-        "arn": session_arn(role, session),
-        "accountId": OTHER,
-        "sessionContext": {"sessionIssuer": {
-            "type": "Role",
-            "userName": role.rsplit('/').next().unwrap(),
-            "arn": role,
-            "accountId": OTHER,
-        }},
-    })
-}
-
-fn now() -> i64 {
-    NOW.parse::<jiff::Timestamp>().unwrap().as_second()
-}
-
-const HOUR: i64 = 3600;
-const DAY: i64 = 24 * HOUR;
-
-fn role(path_and_name: &str) -> String {
-    format!("arn:aws:iam::{OTHER}:role{path_and_name}")
+async fn world(traffic: &Traffic) -> World {
+    let setup = Setup {
+        stall_timeout: "5m",
+        ..Setup::default()
+    };
+    World::start(traffic.sandbox(), &setup).await
 }
 
 /// By name and by ARN.
@@ -291,87 +203,8 @@ fn asked() -> TimeRange {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sessions_of_every_origin_are_found_wherever_they_act() {
-    let (deploy, other) = (role("/ci/team/deploy"), role("/reader"));
-    let mut traffic = Traffic::default();
-    traffic.noise(now() - 40 * DAY, now(), 300);
-    let [europe, america, asia] = REGIONS;
-    let account =
-        json!({"type": "AWSAccount", "accountId": "999999999999", "principalId": "AIDAX"});
-    let service = json!({"type": "AWSService", "invokedBy": "ec2.amazonaws.com"});
-    let provider = json!({"type": "SAMLUser", "principalId": "x:alice@example.com", "userName": "alice@example.com"});
-    let web = json!({"type": "WebIdentityUser", "userName": "repo:main"});
-    let start = now() - 20 * DAY;
-    for (at, region, api, session, who) in [
-        // Before the interval, and still alive in it.
-        (start - 11 * HOUR, america, "AssumeRole", "early", &account),
-        (start + DAY, america, "AssumeRole", "elsewhere", &account),
-        (
-            start + 2 * DAY,
-            europe,
-            "AssumeRoleWithSAML",
-            "alice@example.com",
-            &provider,
-        ),
-        (
-            start + 3 * DAY,
-            asia,
-            "AssumeRoleWithWebIdentity",
-            "run-1",
-            &web,
-        ),
-        (
-            start + 4 * DAY,
-            europe,
-            "AssumeRole",
-            "i-0123456789abcdef0",
-            &service,
-        ),
-        (
-            start + 5 * DAY,
-            europe,
-            "AssumeRole",
-            "chained",
-            &acting(&other, "root-of-chain"),
-        ),
-    ] {
-        traffic.assume(at, region, api, &deploy, session, who);
-        for step in 1..6 {
-            let region = REGIONS[usize::try_from(step).unwrap() % REGIONS.len()];
-            // The console issues a key for almost every request.
-            traffic.act(
-                at + step * 2 * HOUR,
-                region,
-                &deploy,
-                session,
-                usize::try_from(step).unwrap(),
-            );
-        }
-    }
-    let chain = start + 5 * DAY - HOUR;
-    traffic.assume(chain, asia, "AssumeRole", &other, "root-of-chain", &account);
-    // Another role's session of the same name, at the same time, and one that was refused.
-    traffic.assume(
-        start + 2 * DAY,
-        europe,
-        "AssumeRoleWithSAML",
-        &other,
-        "alice@example.com",
-        &provider,
-    );
-    for step in 0..60 {
-        traffic.act(
-            start + 2 * DAY + step * 60,
-            europe,
-            &other,
-            "alice@example.com",
-            1,
-        );
-    }
-    let refused = traffic.add(start + 6 * DAY, europe, "AssumeRole", &account);
-    refused["errorCode"] = json!("AccessDenied");
-    refused["requestParameters"] = json!({"roleArn": deploy, "roleSessionName": "refused"});
-
-    let world = traffic.world().await;
+    let (traffic, [deploy, other]) = of_every_origin();
+    let world = world(&traffic).await;
     let any = Identity::RoleName("dep*".parse().unwrap());
     for identity in both(&deploy).iter().chain(&both(&other)).chain([&any]) {
         let held = Held::ask(&world, identity, asked()).await;
@@ -388,21 +221,11 @@ async fn sessions_of_every_origin_are_found_wherever_they_act() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_sessions_are_read_the_cheaper_way() {
-    let deploy = role("/deploy");
-    let account = json!({"type": "AWSAccount", "accountId": "999999999999"});
     for (every, sessions) in [(240, 1000), (2400, 1000), (480, 15), (240, 1)] {
-        let mut traffic = Traffic::default();
-        let start = now() - 20 * DAY;
-        traffic.noise(start, now(), every);
-        for number in 0..sessions {
-            let at = start + number * (20 * DAY - 2 * HOUR) / sessions;
-            let session = format!("run-{number}");
-            let region = REGIONS[usize::try_from(number).unwrap() % REGIONS.len()];
-            traffic.assume(at, region, "AssumeRole", &deploy, &session, &account);
-            traffic.act(at + HOUR, REGIONS[0], &deploy, &session, 1);
-        }
-        let world = traffic.world().await;
-        let by_sessions = by_sessions(&traffic.0, &deploy);
+        let traffic = many_sessions(every, sessions);
+        let deploy = role("/deploy");
+        let world = world(&traffic).await;
+        let by_sessions = traffic.by_sessions(&deploy);
         for identity in both(&deploy) {
             let held = Held::ask(&world, &identity, asked()).await;
             let what = format!("{identity}, {sessions} sessions, an event every {every} s");
@@ -419,32 +242,6 @@ async fn a_thousand_sessions_are_read_the_cheaper_way() {
             );
         }
     }
-}
-
-/// What it takes to find a role's sessions and to read each in every Region.
-fn by_sessions(records: &[Value], role: &str) -> u64 {
-    let pages = |events: usize| events.div_ceil(50).max(1) as u64;
-    let issues = |record: &&Value| record["requestParameters"]["roleArn"] == role;
-    let names: BTreeSet<&str> = (records.iter().filter(issues))
-        .filter_map(|record| record["requestParameters"]["roleSessionName"].as_str())
-        .collect();
-    let in_region = |region: &&str| {
-        let of = || {
-            records
-                .iter()
-                .filter(|record| record["awsRegion"] == **region)
-        };
-        let issued = pages(of().filter(issues).count());
-        let acts = names.iter().map(|name| {
-            let id = format!("AROAX:{name}");
-            pages(
-                of().filter(|record| record["userIdentity"]["principalId"] == *id)
-                    .count(),
-            )
-        });
-        issued + acts.sum::<u64>()
-    };
-    REGIONS.iter().map(in_region).sum()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -464,7 +261,7 @@ async fn sessions_that_nothing_issued_make_it_read_everything() {
     traffic.act(now() - 3 * DAY + HOUR, REGIONS[1], &deploy, "known", 1);
     traffic.act(now() - HOUR, REGIONS[0], &deploy, "of-unknown-origin", 1);
     traffic.act(now() - HOUR, REGIONS[2], &deploy, "of-unknown-origin", 1);
-    let world = traffic.world().await;
+    let world = world(&traffic).await;
     for identity in both(&deploy) {
         let held = Held::ask(&world, &identity, asked()).await;
         held.check(&identity.to_string());
@@ -492,7 +289,7 @@ async fn a_region_whose_sessions_cannot_be_read_makes_the_others_read_everything
         &account,
     );
     traffic.act(now() - 3 * DAY + HOUR, REGIONS[0], &deploy, "known", 1);
-    let mut sandbox = config(&traffic.0, NOW);
+    let mut sandbox = traffic.sandbox();
     sandbox.faults.dead_regions.insert(REGIONS[1].into());
     let setup = Setup {
         stall_timeout: "2s",

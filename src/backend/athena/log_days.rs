@@ -16,6 +16,7 @@ use super::sql;
 use super::unwritable;
 use crate::backend::remote_query::Reaper;
 use crate::backend::{DaysAsked, SearchContext, Spent};
+use crate::plan::estimate::DaysUnseen;
 use crate::plan::log_days::{AccountDays, DayRun, LogDays};
 use crate::plan::{Reason, ReasonCode, Unverified};
 use crate::query::{AccountId, EventTime, TimeRange};
@@ -82,6 +83,22 @@ pub(super) async fn read(
     Ok(files)
 }
 
+/// The days that a verification would ask about, and those that it would not know to have log files.
+pub(super) fn unseen(archive: &Archive, asked: &DaysAsked) -> Option<DaysUnseen> {
+    let days = days_asked(asked)?;
+    Some(DaysUnseen {
+        archive: Arc::clone(&asked.archive),
+        accounts: asked.accounts.clone(),
+        days,
+        unseen: archive.log_days.missing(&asked.accounts, days),
+    })
+}
+
+/// The newest days of the interval, at most so many as are asked about at once.
+fn days_asked(asked: &DaysAsked) -> Option<DayRun> {
+    DayRun::of(asked.range).newest(MOST_ASKED / asked.accounts.len().max(1))
+}
+
 /// One search's verification of one archive.
 pub(super) struct Verification {
     pub archive: Arc<Archive>,
@@ -97,8 +114,7 @@ impl Verification {
         let DaysAsked {
             accounts, range, ..
         } = &self.asked;
-        let days = DayRun::of(*range);
-        let Some(looked_at) = days.newest(MOST_ASKED / accounts.len().max(1)) else {
+        let Some(looked_at) = days_asked(&self.asked) else {
             return vec![self.too_many(*range)];
         };
         let mut unverified = match self.find_out(accounts, looked_at).await {

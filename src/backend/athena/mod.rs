@@ -28,6 +28,7 @@ use super::remote_query::Reaper;
 use super::{Asks, Backend, DaysAsked, ScanReader, SearchContext, Spent, Unreadable, Words};
 use crate::config::Config;
 use crate::federation::Federation;
+use crate::plan::estimate::DaysUnseen;
 use crate::plan::facts::ArchiveFacts;
 use crate::plan::{Reason, ReasonCode, Scan, ScanTarget, Unverified};
 use crate::query::EventQuery;
@@ -163,6 +164,15 @@ impl Backend for Athena {
             spent: Arc::clone(spent),
         };
         Some(verification.run().boxed())
+    }
+
+    fn days_unseen(&self, asked: &DaysAsked) -> Option<DaysUnseen> {
+        let archive = self.archive(&asked.archive.name)?;
+        // Of a table that could not be described nothing is asked.
+        if !archive.config.verify_days || asked.archive.table.is_err() {
+            return None;
+        }
+        log_days::unseen(archive, asked)
     }
 }
 

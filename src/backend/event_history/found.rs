@@ -9,12 +9,8 @@ use super::Place;
 use super::discovery::Discovery;
 use super::sessions::Sessions;
 use crate::backend::PageCost;
-use crate::plan::role_sessions::{IssuedBy, RoleSessions};
+use crate::plan::role_sessions::RoleSessions;
 use crate::query::{AccountId, EventTime, Region};
-
-/// Sessions are sought where reading whole costs so many times what finding them does at least:
-/// below, it costs at most twice what finding and reading a single session would.
-const WORTH_WHILE: u64 = 4;
 
 /// So many acts are remembered until sessions are found, to hold them against those.
 const MOST_ACTED: usize = 1_000;
@@ -102,13 +98,7 @@ impl OfAccount {
         by: &RoleSessions,
         cost: &mut PageCost,
     ) -> Option<&Result<Sessions, String>> {
-        let lookups = by.roles.iter().map(|role| match role.issued_by {
-            IssuedBy::Apis(apis) => apis.len(),
-            IssuedBy::Role { .. } | IssuedBy::RoleOfUnknownPath { .. } => 1,
-        });
-        // In each Region at least a request for each of these, and then for each session.
-        let least = (by.regions.len() * lookups.sum::<usize>()) as u64;
-        if !self.found.initialized() && self.whole() < WORTH_WHILE * least {
+        if !self.found.initialized() && !by.worth_while(self.whole()) {
             return None;
         }
         let found = self.found.get_or_init(|| async {
@@ -118,7 +108,7 @@ impl OfAccount {
                 by,
                 known_arns,
                 // The account's other scans may learn meanwhile how much there is to save.
-                budget: &|| least + self.whole() / 2,
+                budget: &|| by.most_to_find(self.whole()),
             };
             let found = discovery.run(cost).await;
             if let Ok(sessions) = &found {

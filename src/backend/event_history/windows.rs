@@ -1,26 +1,17 @@
-//! Event history oldest first, which AWS does not offer: the interval is read in windows from its
-//! old end, each newest first to its end, and delivered reversed.
+//! Event history oldest first, which AWS does not offer: windows from the interval's old end, each
+//! read newest first to its end and delivered reversed. How long they are is said in
+//! [`crate::plan::windows`].
 //!
-//! A window must fit into memory, and what is in it is not known beforehand. So windows begin
-//! short and grow while they turn out short; one that turns out long is given up and asked for
-//! again at half its length at most. A window of one second needs no reversing, and may be of any
-//! length. What a window that was given up cost is counted; its events are not, since they come
-//! again.
+//! A window of one second needs no reversing, and may be of any length. What a window that was given
+//! up cost is counted; its events are not, since they come again.
 
 use async_trait::async_trait;
 
 use super::reader::aged_out;
 use crate::backend::{Lost, Page, PageCost, ScanError, ScanReader};
+use crate::plan::windows::{MOST_EVENTS, first_length, next_length, shorter_length};
 use crate::plan::{ReasonCode, RoleReading};
 use crate::query::{Event, EventTime, TimeRange};
-
-/// The events that a window may have, and those that it is meant to have.
-const MOST_EVENTS: u64 = 400;
-const WANTED_EVENTS: i64 = 200;
-/// The first window is this part of the interval.
-const FIRST_SHARE: i64 = 16;
-/// A window is at most so many times as long as the one before it.
-const MOST_GROWTH: i64 = 4;
 
 /// Opens a reader of an interval, newest first.
 pub(super) type Open = Box<dyn Fn(TimeRange) -> Box<dyn ScanReader> + Send + Sync>;
@@ -73,7 +64,7 @@ impl Windows {
         Self {
             open,
             horizon,
-            length: (range.duration().as_secs() / FIRST_SHARE).max(1),
+            length: first_length(range),
             left: Some(range),
             window: None,
             broken: None,
@@ -143,7 +134,8 @@ impl Windows {
         window.bound = bound.unwrap_or(window.bound);
         window.events.append(&mut events);
         if end {
-            self.adapt(&window);
+            let length = window.range.duration().as_secs();
+            self.length = next_length(length, window.cost.events_read);
             return self.deliver(window, now);
         }
         let second = window.range.start();
@@ -165,9 +157,8 @@ impl Windows {
             };
         }
         if window.cost.events_read >= MOST_EVENTS {
-            // The rest may be as dense as what was read.
             let read = window.range.end().second() - window.bound.second();
-            self.length = (seconds.min(read) / 2).max(1);
+            self.length = shorter_length(seconds, read);
             self.left = match self.left {
                 Some(left) => TimeRange::new(second, left.end()),
                 None => Some(window.range),
@@ -190,15 +181,6 @@ impl Windows {
         if let Some(reading) = reading.filter(|reading| reading.inferred || !inferred) {
             self.role_reading = Some(reading);
         }
-    }
-
-    /// The length of the next window, after one that was read to its end.
-    fn adapt(&mut self, window: &Window) {
-        let length = window.range.duration().as_secs();
-        let events = i64::try_from(window.cost.events_read).unwrap_or(i64::MAX);
-        let wanted = length.saturating_mul(WANTED_EVENTS) / events.max(1);
-        let most = length.saturating_mul(MOST_GROWTH);
-        self.length = wanted.clamp((length / MOST_GROWTH).max(1), most);
     }
 
     /// All of a window in reading order.

@@ -59,10 +59,18 @@ fn print(need: &Need) -> Option<String> {
             (!texts.is_empty()).then(|| joined(&texts, "and"))
         }
         Need::Any(needs) => {
-            let texts: Option<Vec<String>> = needs.iter().map(print).collect();
+            let texts: Option<Vec<String>> = needs
+                .chunk_by(same_member)
+                .map(|alike| match alike {
+                    [one] => print(one),
+                    _ => among(alike).map(|regex| like(&regex)),
+                })
+                .collect();
             Some(joined(&texts?, "or"))
         }
-        Need::Text(path, pattern) => Some(like(&member_with(path, pattern))),
+        Need::Text(path, pattern) => {
+            Some(like(&format!("{}{}", start(path, pattern), value(pattern))))
+        }
         Need::Flag(path, value) => Some(like(&format!("(?i){}\"?{value}", member(path)))),
         Need::Missing(path) => Some(format!(
             "({} or {})",
@@ -83,8 +91,41 @@ fn member(path: &str) -> String {
     format!("\"{name}\"\\s*:\\s*")
 }
 
-fn member_with(path: &str, pattern: &TextPattern) -> String {
-    let mut value = String::new();
+/// Whether both are about the value of the same member, read alike: then one expression tests both.
+fn same_member(one: &Need, other: &Need) -> bool {
+    match (one, other) {
+        (Need::Text(path, pattern), Need::Text(other_path, other)) => {
+            path == other_path && pattern.case == other.case
+        }
+        _ => false,
+    }
+}
+
+/// Any of the values of the same member.
+fn among(needs: &[Need]) -> Option<String> {
+    let mut values = Vec::new();
+    let mut before = None;
+    for need in needs {
+        let Need::Text(path, pattern) = need else {
+            return None;
+        };
+        before = Some(start(path, pattern));
+        values.push(value(pattern));
+    }
+    Some(format!("{}(?:{})", before?, values.join("|")))
+}
+
+fn start(path: &str, pattern: &TextPattern) -> String {
+    let case = match pattern.case {
+        Case::Kept => "",
+        Case::Ignored => "(?i)",
+    };
+    format!("{case}{}", member(path))
+}
+
+/// A member's value that fits, in its quotes.
+fn value(pattern: &TextPattern) -> String {
+    let mut value = String::from("\"");
     for part in &pattern.parts {
         match part {
             Part::Text(text) => value.push_str(&escaped(text)),
@@ -96,11 +137,8 @@ fn member_with(path: &str, pattern: &TextPattern) -> String {
             }
         }
     }
-    let case = match pattern.case {
-        Case::Kept => "",
-        Case::Ignored => "(?i)",
-    };
-    format!("{case}{}\"{value}\"", member(path))
+    value.push('"');
+    value
 }
 
 /// The one place where a text gets into a regular expression. Writers of JSON differ in whether they

@@ -173,7 +173,7 @@ fn anyone_by_filters() {
     checked afterwards: ["filter.access", "filter.resources"]
 
     fields @timestamp, @message, @logStream
-    | filter ((@message like /"eventName"\s*:\s*"CreateAccessKey"/ or @message like /"eventName"\s*:\s*"odd.*name\*"/) and @message like /"errorCode"\s*:\s*"[^"]*"/ and (@message like /"sourceIPAddress"\s*:\s*"203\.0\.113\.77"/ or @message like /"sourceIPAddress"\s*:\s*"198\.51\.[^"]*"/ or @message like /"sourceIPAddress"\s*:\s*"2001\:[^"]*"/) and @message like /arn\:aws\:s3\:\:\:logs.*a b/ and (@message like /"recipientAccountId"\s*:\s*"111122223333"/ or (@message not like /"recipientAccountId"\s*:\s*/ or @message like /"recipientAccountId"\s*:\s*null/)))
+    | filter (@message like /"eventName"\s*:\s*(?:"CreateAccessKey"|"odd.*name\*")/ and @message like /"errorCode"\s*:\s*"[^"]*"/ and @message like /"sourceIPAddress"\s*:\s*(?:"203\.0\.113\.77"|"198\.51\.[^"]*"|"2001\:[^"]*")/ and @message like /arn\:aws\:s3\:\:\:logs.*a b/ and (@message like /"recipientAccountId"\s*:\s*"111122223333"/ or (@message not like /"recipientAccountId"\s*:\s*/ or @message like /"recipientAccountId"\s*:\s*null/)))
     | sort @timestamp asc
     | limit 10000
     checked afterwards: ["filter.access"]
@@ -209,6 +209,15 @@ fn what_is_too_long_for_one_pattern_is_several_and_for_several_is_none() {
         long.len() < 10_000 && long.contains("recipientAccountId"),
         "{long}"
     );
+}
+
+#[test]
+fn the_apis_that_issue_credentials_fit_into_a_query() {
+    let mut question = question(Vec::new());
+    question.filter.access = vec![Access::IssuesCredentials];
+    let query = query(&asked(&question), SearchOrder::NewestFirst, 10_000);
+    assert!(query.contains("\"AssumeRoleWithWebIdentity\""), "{query}");
+    assert!(query.len() < 8_000, "{}", query.len());
 }
 
 /// A pattern's quoted terms, each with the member before it.

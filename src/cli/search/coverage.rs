@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use super::args::{SearchArgs, shell_word};
+use super::args::SearchArgs;
+use super::same_question::shell_word;
 use super::table::{accounts_in_words, outcome_in_words, time_text};
 use super::text::printable;
 use crate::grpc::pb::{

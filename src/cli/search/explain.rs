@@ -10,10 +10,11 @@ use super::args::{Output, SearchArgs};
 use super::table::{accounts_in_words, outcome_in_words, time_text};
 use super::text::printable;
 use super::{Ended, broken_pipe, json_output, refused};
+use crate::grpc::pb::identity::Kind;
 use crate::grpc::pb::identity_trail_service_client::IdentityTrailServiceClient;
 use crate::grpc::pb::{
-    BytesBasis, CostEstimate, PlanSearchRequest, PlanSearchResponse, PlannedScans,
-    SearchEventsRequest,
+    BytesBasis, CostEstimate, Identity, PlanSearchRequest, PlanSearchResponse, PlannedLookup,
+    PlannedScans, PlannedVerification, SearchEventsRequest,
 };
 
 /// Plans and prints, a page at a time.
@@ -102,6 +103,10 @@ fn in_words(page: &PlanSearchResponse) -> String {
         text.push_str(&scans_in_words(scans));
         text.push('\n');
     }
+    for verification in &page.verifications {
+        text.push_str(&verification_in_words(verification));
+        text.push('\n');
+    }
     for gap in &page.gaps {
         let _ = writeln!(text, "not read: {}", outcome_in_words(gap));
     }
@@ -140,14 +145,15 @@ fn scans_in_words(scans: &PlannedScans) -> String {
         for line in statement.lines() {
             let _ = writeln!(text, "    {line}");
         }
+    } else if !scans.roles.is_empty() {
+        text.push_str(&roles_in_words(scans));
     } else if scans.lookups.is_empty() {
         text.push_str("  everything is read: no attribute narrows this\n");
     } else {
-        let lookups = scans.lookups.iter().map(|lookup| {
-            let (key, value) = (&lookup.attribute_key, &lookup.attribute_value);
-            format!("{key}={value}")
-        });
-        let _ = writeln!(text, "  by {}", lookups.collect::<Vec<_>>().join(", "));
+        let _ = writeln!(text, "  by {}", lookups_in_words(&scans.lookups));
+        if scans.lookups.len() >= 3 {
+            text.push_str("  or everything is read, where that turns out to take fewer requests\n");
+        }
     }
     if !scans.checked_afterwards.is_empty() {
         let fields = scans.checked_afterwards.join(", ");
@@ -156,6 +162,64 @@ fn scans_in_words(scans: &PlannedScans) -> String {
     if let Some(estimate) = &scans.estimate {
         let _ = writeln!(text, "  {}", cost_in_words(estimate));
     }
+    printable_lines(&text)
+}
+
+fn lookups_in_words(lookups: &[PlannedLookup]) -> String {
+    let lookups = lookups.iter().map(|lookup| {
+        let (key, value) = (&lookup.attribute_key, &lookup.attribute_value);
+        format!("{key}={value}")
+    });
+    lookups.collect::<Vec<_>>().join(", ")
+}
+
+fn roles_in_words(scans: &PlannedScans) -> String {
+    let mut text = String::new();
+    for role in &scans.roles {
+        let identity = role.identity.as_ref();
+        let _ = writeln!(
+            text,
+            "  by the sessions of {}, found by {} in {} from {} on",
+            identity.map_or_else(String::new, identity_in_words),
+            lookups_in_words(&role.issued_by),
+            role.regions.join(", "),
+            time_text(role.assumed_from_time.as_ref()),
+        );
+        if role.path_unknown {
+            text.push_str("    (if no event names this ARN: by AssumeRole events, for its path)\n");
+        }
+    }
+    if !scans.lookups.is_empty() {
+        let _ = writeln!(text, "  and by {}", lookups_in_words(&scans.lookups));
+    }
+    text.push_str("  or everything is read, where that turns out to take fewer requests\n");
+    text
+}
+
+/// As far as it is a role.
+fn identity_in_words(identity: &Identity) -> String {
+    match &identity.kind {
+        Some(Kind::RoleName(name)) => format!("role {name}"),
+        Some(Kind::PermissionSet(set)) => format!("permission set {set}"),
+        Some(Kind::Arn(arn)) => arn.clone(),
+        _ => "the role".to_owned(),
+    }
+}
+
+fn verification_in_words(verification: &PlannedVerification) -> String {
+    let (archive, all) = (&verification.archive, verification.account_days);
+    let text = match verification.unseen_account_days {
+        0 => {
+            format!("archive {archive} has log files of all {all} accounts × days: not asked again")
+        }
+        unseen => format!(
+            "archive {archive}, log files of {unseen} of {all} accounts × days not seen yet: {}",
+            verification
+                .estimate
+                .as_ref()
+                .map_or(String::new(), cost_in_words)
+        ),
+    };
     printable_lines(&text)
 }
 
@@ -170,6 +234,7 @@ fn totals_in_words(first: &PlanSearchResponse) -> String {
             "probed {} of {} lookups in {} requests",
             estimate.lookups_probed, estimate.lookups, probe.requests
         );
+        text.push_str("estimated from how densely events lie on the newest page of each\n");
     } else if estimate.lookups > 0 {
         text.push_str("with --probe, requests and seconds of event history are estimated\n");
     }
@@ -177,16 +242,34 @@ fn totals_in_words(first: &PlanSearchResponse) -> String {
 }
 
 fn cost_in_words(cost: &CostEstimate) -> String {
-    let amount = |at_least: i64, about: Option<i64>| match about {
-        Some(about) if about == at_least => format!("{about}"),
-        Some(about) => format!("about {about}"),
-        None => format!("at least {at_least}"),
+    let amount = |at_least: i64, about: Option<i64>, at_most: Option<i64>| match (about, at_most) {
+        (Some(about), _) if about == at_least => format!("{about}"),
+        (Some(about), _) => format!("about {about}"),
+        (None, Some(at_most)) => format!("{at_least} to about {at_most}"),
+        (None, None) => format!("at least {at_least}"),
     };
-    let mut text = format!(
-        "{} requests, {} s of pacing",
-        amount(cost.requests_at_least, cost.requests_about),
-        amount(cost.seconds_at_least, cost.seconds_about),
+    let requests = amount(
+        cost.requests_at_least,
+        cost.requests_about,
+        cost.requests_at_most_about,
     );
+    let seconds = amount(
+        cost.seconds_at_least,
+        cost.seconds_about,
+        cost.seconds_at_most_about,
+    );
+    let mut text = format!("{requests} requests");
+    if cost.windows_at_least > 0 {
+        let _ = match cost.windows_requests_about {
+            Some(extra) => write!(text, " (oldest first takes about {extra} of them)"),
+            None => write!(
+                text,
+                " (oldest first, in at least {} windows)",
+                cost.windows_at_least
+            ),
+        };
+    }
+    let _ = write!(text, ", {seconds} s of pacing");
     match (cost.bytes_scanned_about, cost.bytes_basis()) {
         (Some(0), BytesBasis::Unspecified) => {}
         (None, _) => text.push_str(
@@ -199,7 +282,6 @@ fn cost_in_words(cost: &CostEstimate) -> String {
                 BytesBasis::Unspecified => "from several archives",
             };
             let _ = write!(text, ", about {bytes} bytes scanned ({from})");
-            text.push_str(", once more for days that the service has not seen log files of");
         }
     }
     text

@@ -9,6 +9,8 @@ mod explain;
 pub(super) mod json_output;
 mod organization;
 mod progress;
+mod request;
+mod same_question;
 mod save;
 pub(super) mod table;
 pub mod text;
@@ -21,9 +23,9 @@ use std::time::Duration;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
-use args::UsageError;
 pub use args::{Output, SearchArgs};
 use progress::ProgressLine;
+use request::UsageError;
 use save::Saved;
 
 use crate::grpc::pb::identity_trail_service_client::IdentityTrailServiceClient;

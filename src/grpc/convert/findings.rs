@@ -9,7 +9,6 @@ pub(crate) const MAX_TOLD: usize = 16;
 pub struct Findings {
     invalid: Vec<FieldFinding>,
     exceeded: Vec<FieldFinding>,
-    not_served: Vec<FieldFinding>,
 }
 
 /// What is wrong with one field.
@@ -28,8 +27,6 @@ pub enum Rejection {
     Invalid(Vec<FieldFinding>),
     /// These fields ask for more than the configured limits allow.
     Exceeded(Vec<FieldFinding>),
-    /// These fields ask for what this version does not serve.
-    NotServed(Vec<FieldFinding>),
 }
 
 impl Findings {
@@ -63,11 +60,6 @@ impl Findings {
         }
     }
 
-    /// Notes a field that this version does not serve.
-    pub fn not_served(&mut self, field: impl Into<String>, description: impl Into<String>) {
-        note(&mut self.not_served, field.into(), description.into());
-    }
-
     /// Whether nothing malformed was found, so that the parts can be put together.
     #[must_use]
     pub fn is_well_formed(&self) -> bool {
@@ -80,8 +72,6 @@ impl Findings {
             Err(Rejection::Invalid(self.invalid))
         } else if !self.exceeded.is_empty() {
             Err(Rejection::Exceeded(self.exceeded))
-        } else if !self.not_served.is_empty() {
-            Err(Rejection::NotServed(self.not_served))
         } else {
             Ok(())
         }
@@ -113,9 +103,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn malformed_input_outweighs_limits_and_what_is_not_served() {
+    fn malformed_input_outweighs_limits() {
         let mut findings = Findings::default();
-        findings.not_served("filter.access", "this filter");
         findings.exceeded("account_ids", "too many");
         findings.invalid("regions[0]", "no Region");
         assert!(matches!(findings.finish(), Err(Rejection::Invalid(list)) if list.len() == 1));

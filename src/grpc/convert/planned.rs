@@ -1,10 +1,11 @@
 //! A planned search, domain → proto.
 
-use super::{backend, bounds, count, event_time, outcome, timestamp};
+use super::{backend, bounds, count, event_time, identity, outcome, timestamp};
 use crate::backend::{Asks, Words};
 use crate::grpc::pb;
 use crate::grpc::plan_search::Entry;
-use crate::plan::estimate::{BytesBasis, Estimate};
+use crate::plan::estimate::{BytesBasis, Estimate, Expected, Verification};
+use crate::plan::role_sessions::{IssuedBy, RoleSessions, RoleSought};
 use crate::plan::{LookupAttribute, Lookups, ScanOutcome};
 use crate::search::{PlannedGroup, PlannedSearch};
 
@@ -16,6 +17,7 @@ pub fn to_wire(planned: PlannedSearch) -> (pb::PlanSearchResponse, Vec<Entry>) {
         range,
         plan,
         groups,
+        verifications,
         total,
         probe,
     } = planned;
@@ -37,6 +39,7 @@ pub fn to_wire(planned: PlannedSearch) -> (pb::PlanSearchResponse, Vec<Entry>) {
             requests: count(requests),
         }),
         warnings: plan.warnings,
+        verifications: verifications.iter().map(verification).collect(),
         ..pb::PlanSearchResponse::default()
     };
     let scans = groups
@@ -74,7 +77,12 @@ fn group(group: PlannedGroup) -> pb::PlannedScans {
             checked_afterwards,
         }) => {
             match words {
-                Words::Lookups(lookups) => wire.lookups = self::lookups(lookups),
+                Words::Lookups(Lookups::Whole) => {}
+                Words::Lookups(Lookups::Each(attributes)) => wire.lookups = lookups(attributes),
+                Words::Lookups(Lookups::RoleSessions(by)) => {
+                    wire.roles = by.roles.iter().map(|role| self::role(role, &by)).collect();
+                    wire.lookups = lookups(by.beside.iter().cloned());
+                }
                 Words::FilterPattern(pattern) => wire.filter_pattern = Some(pattern),
                 Words::InsightsQuery(query) => wire.insights_query = Some(query),
                 Words::Sql(sql) => wire.sql = Some(sql),
@@ -86,17 +94,33 @@ fn group(group: PlannedGroup) -> pb::PlannedScans {
     wire
 }
 
-fn lookups(lookups: Lookups) -> Vec<pb::PlannedLookup> {
-    let attributes = match lookups {
-        // Which sessions there are is found out by the search itself.
-        Lookups::Whole | Lookups::RoleSessions(_) => return Vec::new(),
-        Lookups::Each(attributes) => attributes,
-    };
+fn lookups(attributes: impl IntoIterator<Item = LookupAttribute>) -> Vec<pb::PlannedLookup> {
     let lookup = |attribute: LookupAttribute| pb::PlannedLookup {
         attribute_key: attribute.key().to_owned(),
         attribute_value: attribute.value().to_owned(),
     };
     attributes.into_iter().map(lookup).collect()
+}
+
+fn role(role: &RoleSought, by: &RoleSessions) -> pb::PlannedRole {
+    let (from, until) = bounds(by.assumed_in);
+    pb::PlannedRole {
+        identity: Some(identity::to_wire(&role.identity)),
+        issued_by: lookups(role.issued_by.attributes()),
+        path_unknown: matches!(role.issued_by, IssuedBy::RoleOfUnknownPath { .. }),
+        regions: by.regions.iter().map(ToString::to_string).collect(),
+        assumed_from_time: Some(from),
+        assumed_until_time: Some(until),
+    }
+}
+
+fn verification(verification: &Verification) -> pb::PlannedVerification {
+    pb::PlannedVerification {
+        archive: verification.archive.to_string(),
+        account_days: count(verification.account_days),
+        unseen_account_days: count(verification.unseen_account_days),
+        estimate: Some(estimate(&verification.estimate)),
+    }
 }
 
 fn estimate(estimate: &Estimate) -> pb::CostEstimate {
@@ -106,12 +130,23 @@ fn estimate(estimate: &Estimate) -> pb::CostEstimate {
         bytes_scanned,
         bytes_basis,
         lookups,
+        windows,
     } = estimate;
+    let about = |expected: Expected| match expected {
+        Expected::About(amount) => Some(count(amount)),
+        Expected::UpTo(_) | Expected::Unknown => None,
+    };
+    let at_most = |expected: Expected| match expected {
+        Expected::UpTo(amount) => Some(count(amount)),
+        Expected::About(_) | Expected::Unknown => None,
+    };
     pb::CostEstimate {
         requests_at_least: count(requests.at_least),
-        requests_about: requests.about.map(count),
+        requests_about: about(requests.expected),
+        requests_at_most_about: at_most(requests.expected),
         seconds_at_least: count(seconds.at_least),
-        seconds_about: seconds.about.map(count),
+        seconds_about: about(seconds.expected),
+        seconds_at_most_about: at_most(seconds.expected),
         bytes_scanned_about: bytes_scanned.map(count),
         bytes_basis: match bytes_basis {
             None => pb::BytesBasis::Unspecified,
@@ -121,5 +156,10 @@ fn estimate(estimate: &Estimate) -> pb::CostEstimate {
         .into(),
         lookups: count(lookups.total),
         lookups_probed: count(lookups.probed),
+        windows_at_least: count(windows.at_least),
+        windows_requests_about: match windows.requests {
+            Expected::About(amount) | Expected::UpTo(amount) => Some(count(amount)),
+            Expected::Unknown => None,
+        },
     }
 }

@@ -30,14 +30,12 @@ fn read(request: &pb::SearchEventsRequest) -> Result<EventQuery, Rejection> {
 enum Verdict {
     Invalid,
     Exceeded,
-    NotServed,
 }
 
 fn verdict(request: &pb::SearchEventsRequest) -> (Verdict, Vec<String>) {
     let (verdict, fields) = match read(request).expect_err("refused") {
         Rejection::Invalid(fields) => (Verdict::Invalid, fields),
         Rejection::Exceeded(fields) => (Verdict::Exceeded, fields),
-        Rejection::NotServed(fields) => (Verdict::NotServed, fields),
     };
     (verdict, fields.into_iter().map(|f| f.field).collect())
 }

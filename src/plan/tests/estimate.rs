@@ -5,13 +5,21 @@ use std::time::Duration;
 
 use super::*;
 use crate::plan::estimate::{
-    Amount, Basis, BytesBasis, Estimate, FirstPage, LookupId, Probed, ScanGroup, estimate, lookups,
+    Amount, Basis, BytesBasis, DaysUnseen, Estimate, Expected, FirstPage, LookupId, Probed,
+    ScanGroup, Windows, lookups,
 };
-use crate::plan::{QueryPlan, plan};
+use crate::plan::log_days::{AccountDays, DayRun};
+use crate::plan::{QueryPlan, estimate, plan};
+
+/// Without any archive to verify.
+fn estimate(plan: &QueryPlan, basis: &Basis) -> (Vec<ScanGroup>, Estimate) {
+    estimate::estimate(plan, basis, &[])
+}
 
 fn basis(probes: BTreeMap<LookupId, FirstPage>) -> Basis {
     Basis {
         now: now(),
+        order: SearchOrder::NewestFirst,
         lookup_interval: Duration::from_millis(500),
         federation_size: 2,
         probes,
@@ -25,10 +33,7 @@ fn probed(plan: &QueryPlan, page: FirstPage, every: usize) -> Basis {
 }
 
 fn at_least(amount: u64) -> Amount {
-    Amount {
-        at_least: amount,
-        about: None,
-    }
+    Amount::at_least(amount)
 }
 
 /// A group in one line.
@@ -45,10 +50,12 @@ fn told(group: &ScanGroup) -> String {
         bytes_scanned,
         bytes_basis,
         lookups,
+        windows: _,
     } = group.estimate;
-    let amount = |amount: Amount| match amount.about {
-        Some(about) => format!("{}..~{about}", amount.at_least),
-        None => format!("{}..?", amount.at_least),
+    let amount = |amount: Amount| match amount.expected {
+        Expected::About(about) => format!("{}..~{about}", amount.at_least),
+        Expected::UpTo(most) => format!("{}..{most}", amount.at_least),
+        Expected::Unknown => format!("{}..?", amount.at_least),
     };
     format!(
         "{} {} in {}: {} scans, {} requests, {} s, {bytes_scanned:?} bytes by {bytes_basis:?}, \
@@ -89,21 +96,9 @@ fn pages_follow_from_the_density_of_the_first() {
     };
     let (groups, total) = estimate(&plan, &probed(&plan, page, 1));
     assert_eq!(groups.len(), 1);
-    assert_eq!(
-        total.requests,
-        Amount {
-            at_least: 4,
-            about: Some(48)
-        }
-    );
+    assert_eq!(total.requests, Amount::about(4, 48));
     // The first at once, 23 more at two a second.
-    assert_eq!(
-        total.seconds,
-        Amount {
-            at_least: 1,
-            about: Some(12)
-        }
-    );
+    assert_eq!(total.seconds, Amount::about(1, 12));
     assert_eq!(groups[0].estimate, total);
     // The one page that is all there is.
     let all = FirstPage {
@@ -132,13 +127,7 @@ fn a_sample_speaks_for_the_rest_but_not_for_the_slowest() {
             probed: 1
         }
     );
-    assert_eq!(
-        total.requests,
-        Amount {
-            at_least: 3,
-            about: Some(48)
-        }
-    );
+    assert_eq!(total.requests, Amount::about(3, 48));
     assert_eq!(total.seconds, at_least(1));
 }
 
@@ -198,4 +187,135 @@ fn a_group_is_every_account_in_every_region() {
     }
     assert_eq!((groups.len(), scans), (2, plan.scans.len()));
     assert_eq!(total.lookups.total, 5);
+}
+
+#[test]
+fn a_role_takes_up_to_twice_what_reading_everything_does() {
+    let mut query = ask(role("deploy"), 24, 0);
+    let dense = FirstPage {
+        events: 50,
+        read_down_to: Some(ago(1)),
+    };
+    let estimated = |query: &EventQuery, page: FirstPage| {
+        let plan = plan(query, &facts(), now());
+        let (_, total) = estimate(&plan, &probed(&plan, page, 1));
+        (total.requests, total.seconds)
+    };
+    // 24 pages in each account; of a role without sessions one, and finding that out as many at
+    // least as there are Regions.
+    let (requests, seconds) = estimated(&query, dense);
+    assert_eq!(requests, Amount::up_to(2, 96));
+    assert_eq!(seconds, Amount::up_to(0, 24));
+    // Too quiet for another way, and then insisted upon.
+    let quiet = FirstPage {
+        events: 50,
+        read_down_to: Some(ago(12)),
+    };
+    assert_eq!(estimated(&query, quiet).0, Amount::about(4, 4));
+    let all = FirstPage {
+        events: 3,
+        read_down_to: None,
+    };
+    assert_eq!(estimated(&query, all).0, Amount::known(2));
+    query.exact_roles = true;
+    assert_eq!(estimated(&query, dense).0, Amount::about(4, 48));
+    // Three lookups or more likewise, where reading everything takes more than a page for each.
+    query.identities = ["a", "b", "c", "d"].map(user).to_vec();
+    assert_eq!(estimated(&query, dense).0, Amount::up_to(4, 96));
+    assert_eq!(estimated(&query, quiet).0, Amount::about(4, 4));
+}
+
+#[test]
+fn oldest_first_takes_windows_and_says_what_they_add() {
+    let query = EventQuery {
+        order: SearchOrder::OldestFirst,
+        ..ask(user("alice"), 24, 0)
+    };
+    let plan = plan(&query, &facts(), now());
+    let oldest_first = |page: Option<FirstPage>| {
+        let probes = page.map(|page| probed(&plan, page, 1).probes);
+        let basis = Basis {
+            order: SearchOrder::OldestFirst,
+            ..basis(probes.unwrap_or_default())
+        };
+        let (_, total) = estimate(&plan, &basis);
+        (total.requests, total.windows)
+    };
+    let windows = |requests| Windows {
+        at_least: 6,
+        requests,
+    };
+    assert_eq!(
+        oldest_first(None),
+        (at_least(6), windows(Expected::Unknown))
+    );
+    let all = FirstPage {
+        events: 7,
+        read_down_to: None,
+    };
+    assert_eq!(
+        oldest_first(Some(all)),
+        (Amount::known(6), windows(Expected::About(4)))
+    );
+    let dense = FirstPage {
+        events: 50,
+        read_down_to: Some(ago(1)),
+    };
+    let (requests, extra) = oldest_first(Some(dense));
+    let (Expected::About(requests), Expected::About(extra)) = (requests.expected, extra.requests)
+    else {
+        panic!("{requests:?}");
+    };
+    assert_eq!(requests, 48 + extra);
+    assert!(extra > 0 && extra < 16, "{extra}");
+}
+
+#[test]
+fn only_days_whose_log_files_were_not_seen_are_verified() {
+    let mut held = archive("trail");
+    held.bytes_per_day = Some(1_000);
+    let accounts: BTreeSet<_> = [account(1), account(2)].into();
+    let days = |first: i8, last: i8| DayRun {
+        first: jiff::civil::date(2026, 11, first),
+        last: jiff::civil::date(2026, 11, last),
+    };
+    let verified = |unseen: Vec<AccountDays>| {
+        let asked = DaysUnseen {
+            archive: Arc::new(held.clone()),
+            accounts: accounts.clone(),
+            days: days(1, 10),
+            unseen,
+        };
+        basis(BTreeMap::new()).verification(&asked)
+    };
+    let none = verified(Vec::new());
+    assert_eq!((none.account_days, none.unseen_account_days), (20, 0));
+    assert_eq!(none.estimate.requests, Amount::known(0));
+    assert_eq!(none.estimate.bytes_scanned, Some(0));
+    // All of one account's days, and two of the other's.
+    let some = verified(vec![
+        AccountDays {
+            days: days(1, 10),
+            accounts: [account(1)].into(),
+        },
+        AccountDays {
+            days: days(9, 10),
+            accounts: [account(2)].into(),
+        },
+    ]);
+    assert_eq!(some.unseen_account_days, 12);
+    assert_eq!(some.estimate.requests, at_least(3));
+    assert_eq!(some.estimate.bytes_scanned, Some(6_000));
+    assert_eq!(some.estimate.bytes_basis, Some(BytesBasis::Configuration));
+
+    // It is in what the search costs.
+    let facts = with(facts(), held.clone());
+    let plan = plan(&ask(user("alice"), 24 * 200, 24 * 199), &facts, now());
+    let basis = basis(BTreeMap::new());
+    let (_, without) = estimate(&plan, &basis);
+    let (_, total) = estimate::estimate(&plan, &basis, &[some]);
+    assert_eq!(total.requests, without.requests.and(at_least(3)));
+    let bytes = without.bytes_scanned.map(|bytes| bytes + 6_000);
+    assert_eq!(total.bytes_scanned, bytes);
+    assert_eq!(total.bytes_basis, Some(BytesBasis::Configuration));
 }

@@ -299,6 +299,33 @@ fn filters_narrow_where_no_identity_does() {
         }),
         "everything"
     );
+    // Of the APIs that issue credentials the names are known.
+    assert_eq!(
+        without(&|f| {
+            from(f);
+            f.access = vec![Access::IssuesCredentials];
+        }),
+        "EventName=AdminInitiateAuth, EventName=AdminRespondToAuthChallenge, \
+         EventName=AdminSetUserPassword, EventName=AssumeDecoratedRoleWithSAML, \
+         EventName=AssumeFleetRoleForRead and 93 more"
+    );
+    // The sessions of a role find fewer events than all reads; an API fewer than these, perhaps.
+    let by_role = |change: &dyn Fn(&mut EventFilter)| {
+        asked_by(|query| {
+            query.identities = vec![role("deploy")];
+            change(&mut query.filter);
+        })
+    };
+    for access in [Access::Read, Access::IssuesCredentials] {
+        assert_eq!(
+            by_role(&|f| f.access = vec![access]),
+            "sessions of role_name=deploy"
+        );
+    }
+    assert_eq!(
+        by_role(&|f| f.event_names = vec!["CreateUser".into()]),
+        "EventName=CreateUser"
+    );
     // AWS's own list of an event's resources has not all that a request names.
     assert_eq!(
         without(&|f| f.resources = vec!["Alice".parse().unwrap()]),
