@@ -15,6 +15,7 @@ use aws_smithy_types::DateTime;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 
 use crate::Error;
 use crate::fixture::Fixture;
@@ -107,7 +108,12 @@ pub async fn drain(
     for client in clients {
         let (client, calls) = (client.clone(), Arc::clone(&calls));
         lanes.spawn(async move {
-            let mut turn = interval.map(tokio::time::interval);
+            let mut turn = interval.map(|interval| {
+                let mut turn = tokio::time::interval(interval);
+                // What a slow answer cost is not caught up with a burst: the quota would refuse it.
+                turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
+                turn
+            });
             let (mut token, mut events) = (None, 0);
             loop {
                 if let Some(turn) = &mut turn {

@@ -51,7 +51,8 @@ fn main() -> ExitCode {
     match ended {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error}");
+            // The SDK's errors say what happened in their causes only.
+            eprintln!("error: {error}: {error:?}");
             ExitCode::FAILURE
         }
     }

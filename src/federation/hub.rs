@@ -10,7 +10,11 @@ use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use aws_smithy_http_client::{Builder as HttpClientBuilder, ConnectorBuilder};
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::connector_metadata::ConnectorMetadata;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_types::app_name::AppName;
 
 use crate::config::Config;
@@ -70,7 +74,7 @@ fn retries() -> RetryConfig {
 /// One pool of connections and one set of certificates for all accounts: the SDK would make one for
 /// each of its clients, and there are as many as accounts times Regions.
 fn http_client() -> SharedHttpClient {
-    HttpClientBuilder::new().build_with_connector_fn(|settings, components| {
+    let client = HttpClientBuilder::new().build_with_connector_fn(|settings, components| {
         let mut connector = ConnectorBuilder::default()
             .tls_provider(tls::Provider::Rustls(CryptoMode::AwsLc))
             .proxy_config(ProxyConfig::from_env());
@@ -79,7 +83,28 @@ fn http_client() -> SharedHttpClient {
             connector.set_sleep_impl(components.sleep_impl());
         }
         connector.build()
-    })
+    });
+    SharedHttpClient::new(Unprobed(client))
+}
+
+/// The SDK builds a connector for each new client, only to have the system's certificates read
+/// early, and drops it: some milliseconds, for clients by the thousand. Here they are read once,
+/// with the first call.
+#[derive(Debug)]
+struct Unprobed(SharedHttpClient);
+
+impl HttpClient for Unprobed {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        self.0.http_connector(settings, components)
+    }
+
+    fn connector_metadata(&self) -> Option<ConnectorMetadata> {
+        self.0.connector_metadata()
+    }
 }
 
 pub(super) fn in_region(config: &SdkConfig, region: &Region) -> aws_types::sdk_config::Builder {

@@ -127,7 +127,9 @@ impl Federation {
         Rules::new(&self.config)
     }
 
-    fn hub_region(&self) -> &Region {
+    /// The Region of the calls that belong to none.
+    #[must_use]
+    pub fn hub_region(&self) -> &Region {
         &self.config.hub.region
     }
 
@@ -152,6 +154,29 @@ impl Federation {
         account: AccountId,
         region: &Region,
     ) -> Result<SdkConfig, Reason> {
+        let access = self.checked_access(account).await?;
+        let config = self.config_for(&access, region, Duration::ZERO).await?;
+        Ok(config.sdk)
+    }
+
+    /// What signs calls to `account`, with a session that is good now; `None` for the hub's own
+    /// credentials. For a client that many accounts share, where one for each would cost memory.
+    ///
+    /// Waits for at most one `AssumeRole`, as [`Self::sdk_config`] does.
+    pub async fn credentials_for(
+        &self,
+        account: AccountId,
+    ) -> Result<Option<SharedCredentialsProvider>, Reason> {
+        let access = self.checked_access(account).await?;
+        let Some(session) = self.ways.session(&access) else {
+            return Ok(None);
+        };
+        session.credentials(Duration::ZERO).await?;
+        let provider = SharedCredentialsProvider::new(SessionCredentials(session));
+        Ok(Some(provider))
+    }
+
+    async fn checked_access(&self, account: AccountId) -> Result<Access, Reason> {
         let access = self.ways.access(account).ok_or_else(|| {
             let message = format!("account {account} is not in the federation");
             Reason::new(ReasonCode::Internal, message)
@@ -159,8 +184,7 @@ impl Federation {
         if access == Access::Hub {
             self.check_hub_account(account).await?;
         }
-        let config = self.config_for(&access, region, Duration::ZERO).await?;
-        Ok(config.sdk)
+        Ok(access)
     }
 
     /// The same for any configured way in, such as an archive's

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_config::identity::IdentityCache;
+use aws_sdk_cloudtrail::config::Builder;
 use aws_sdk_cloudtrail::operation::lookup_events::LookupEventsOutput;
 use aws_sdk_cloudtrail::types::{LookupAttribute as AwsAttribute, LookupAttributeKey};
 use aws_smithy_types::DateTime;
@@ -85,11 +87,8 @@ impl Lookup {
     /// Waits for a turn, once all is there that an attempt needs before it: the queue stands still
     /// until the turn is used.
     pub async fn turn(&self) -> Turn {
-        if let Some(session) = self.shared.federation.session(self.account) {
-            // Why there are none is said when the page is asked for.
-            let _ = session.credentials(Duration::ZERO).await;
-        }
-        let _ = self.shared.client(self.account, &self.region).await;
+        // Why there are none is said when the page is asked for.
+        let _ = self.shared.federation.credentials_for(self.account).await;
         let (caller, search) = (&self.search.caller, self.search.search_id);
         self.queue.turn(caller, search).await
     }
@@ -166,14 +165,17 @@ impl Lookup {
         turn: Option<Turn>,
         cost: &mut PageCost,
     ) -> Result<Result<LookupEventsOutput, AwsFailure>, Reason> {
-        let client = self.shared.client(self.account, &self.region).await?;
-        let request = client
+        let request = self
+            .shared
+            .client
             .lookup_events()
             .set_lookup_attributes(self.attribute()?)
             .start_time(DateTime::from_secs(ask.start.second()))
             .end_time(DateTime::from_secs(ask.last.second()))
             .max_results(PAGE)
-            .set_next_token(ask.token.clone());
+            .set_next_token(ask.token.clone())
+            .customize()
+            .config_override(self.shared.calling(self.account, &self.region).await?);
         let turn = match turn {
             Some(turn) => turn,
             None => self.turn().await,
@@ -219,6 +221,24 @@ impl Lookup {
 }
 
 impl Shared {
+    /// What tells a call in this account and Region from another's. Waits for at most one
+    /// `AssumeRole`.
+    pub(super) async fn calling(
+        &self,
+        account: AccountId,
+        region: &Region,
+    ) -> Result<Builder, Reason> {
+        let region = aws_config::Region::new(region.as_str().to_owned());
+        let config = Builder::new().region(region);
+        Ok(match self.federation.credentials_for(account).await? {
+            // The session is the cache.
+            Some(credentials) => config
+                .credentials_provider(credentials)
+                .identity_cache(IdentityCache::no_cache()),
+            None => config,
+        })
+    }
+
     /// AWS does not know the session's key here: the Region is disabled, unless the session is
     /// unknown everywhere.
     pub(super) async fn unknown_client(

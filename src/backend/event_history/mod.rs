@@ -13,15 +13,14 @@ mod reader;
 mod sessions;
 mod windows;
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_cloudtrail::Client;
 use aws_sdk_cloudtrail::config::Builder;
-use aws_sdk_cloudtrail::config::retry::{RetryConfig, RetryPartition};
+use aws_sdk_cloudtrail::config::retry::RetryConfig;
 use aws_sdk_cloudtrail::config::timeout::TimeoutConfig;
 use jiff::SignedDuration;
 
@@ -52,10 +51,9 @@ pub struct EventHistory {
 struct Shared {
     federation: Arc<Federation>,
     clock: Clock,
-    /// One call that takes longer is a Region that does not answer.
-    stall_timeout: Duration,
-    /// One for each account and Region, made when first used.
-    clients: Mutex<HashMap<(AccountId, Region), Client>>,
+    /// For all accounts and Regions: each call says whose it is. Nine thousand clients, of a large
+    /// organization, would take most of the process's memory.
+    client: Client,
 }
 
 impl EventHistory {
@@ -65,10 +63,9 @@ impl EventHistory {
     pub fn new(federation: Arc<Federation>, clock: Clock, stall_timeout: Duration) -> Self {
         Self {
             shared: Arc::new(Shared {
+                client: client(&federation, stall_timeout),
                 federation,
                 clock,
-                stall_timeout,
-                clients: Mutex::default(),
             }),
         }
     }
@@ -199,35 +196,24 @@ impl Shared {
     fn horizon(&self) -> EventTime {
         EventTime::ceil(self.clock.now() - REACH)
     }
+}
 
-    /// A client whose calls are made once and in the account's session, renewed by itself.
-    async fn client(&self, account: AccountId, region: &Region) -> Result<Client, Reason> {
-        let key = (account, region.clone());
-        let known = self.clients().get(&key).cloned();
-        if let Some(client) = known {
-            return Ok(client);
-        }
-        let config = self.federation.sdk_config(account, region).await?;
-        let timeouts = config.timeout_config().map(TimeoutConfig::to_builder);
-        let timeouts = timeouts
-            .unwrap_or_default()
-            .operation_timeout(self.stall_timeout)
-            .operation_attempt_timeout(self.stall_timeout)
-            .build();
-        let config = Builder::from(&config)
-            // Every attempt goes through the pacing, so the SDK makes none of its own.
-            .retry_config(RetryConfig::disabled())
-            .retry_partition(RetryPartition::new(format!("identity-trail-{account}")))
-            .timeout_config(timeouts)
-            .build();
-        let client = Client::from_conf(config);
-        self.clients().insert(key, client.clone());
-        Ok(client)
-    }
-
-    fn clients(&self) -> std::sync::MutexGuard<'_, HashMap<(AccountId, Region), Client>> {
-        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// A client whose calls are made once; one that takes longer than `stall_timeout` is a Region that
+/// does not answer.
+fn client(federation: &Federation, stall_timeout: Duration) -> Client {
+    let config = federation.hub_config(federation.hub_region());
+    let timeouts = config.timeout_config().map(TimeoutConfig::to_builder);
+    let timeouts = timeouts
+        .unwrap_or_default()
+        .operation_timeout(stall_timeout)
+        .operation_attempt_timeout(stall_timeout)
+        .build();
+    let config = Builder::from(&config)
+        // Every attempt goes through the pacing, so the SDK makes none of its own.
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(timeouts)
+        .build();
+    Client::from_conf(config)
 }
 
 fn not_event_history() -> Reason {

@@ -32,15 +32,17 @@ impl EventHistory {
         caller: &Arc<str>,
     ) -> Result<Newest, Reason> {
         let shared = &self.shared;
-        let client = shared.client(account, region).await?;
         let queue = shared.federation.lookups().queue(account, region);
         let mut throttles = 0;
         loop {
-            let request = client
+            let request = shared
+                .client
                 .lookup_events()
                 .start_time(DateTime::from_secs(shared.horizon().second()))
                 .end_time(DateTime::from_secs(shared.clock.now().as_second()))
-                .max_results(1);
+                .max_results(1)
+                .customize()
+                .config_override(shared.calling(account, region).await?);
             let turn = queue.turn(caller, CHECKS).await;
             let permit = shared.federation.call_permit().await?;
             turn.begin();
