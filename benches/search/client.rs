@@ -10,13 +10,12 @@ use tonic::transport::Channel;
 
 use crate::Error;
 use crate::fixture::{ROLE, SESSION};
-use crate::process::Service;
 
 /// A connection to the service.
 pub type Client = IdentityTrailServiceClient<Channel>;
 
-pub async fn connect(service: &Service) -> Result<Client, Error> {
-    let channel = Channel::from_shared(service.url.clone())?.connect().await?;
+pub async fn connect(url: &str) -> Result<Client, Error> {
+    let channel = Channel::from_shared(url.to_owned())?.connect().await?;
     Ok(Client::new(channel))
 }
 
@@ -38,7 +37,8 @@ pub fn by_session((from, to): (i64, i64)) -> pb::SearchEventsRequest {
     )
 }
 
-fn asked(kind: pb::identity::Kind, from: i64, to: i64) -> pb::SearchEventsRequest {
+/// What this identity did in [from, to).
+pub fn asked(kind: pb::identity::Kind, from: i64, to: i64) -> pb::SearchEventsRequest {
     let time = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
     pb::SearchEventsRequest {
         identities: vec![pb::Identity { kind: Some(kind) }],

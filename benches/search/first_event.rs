@@ -32,10 +32,10 @@ pub async fn run() -> Result<Vec<Row>, Error> {
     }
     eprintln!("  seconds: bare {of_bare:.3?}, alone {alone:.3?}, with archive {with_archive:.3?}");
     let of_bare = median(of_bare);
-    let row = |name, seconds: f64| {
+    let row = |name: &str, seconds: f64| {
         let ratio = seconds / of_bare;
         Row {
-            name,
+            name: name.to_owned(),
             service: format!("{seconds:.3} s"),
             against: format!("bare SDK, AssumeRole and one lookup {of_bare:.3} s"),
             ratio: format!("{ratio:.2}"),
@@ -86,7 +86,7 @@ async fn first(
         archive,
     };
     let service = Service::start(fixture, reach, options)?;
-    let mut caller = client::connect(&service).await?;
+    let mut caller = client::connect(&service.url).await?;
     // What the service does by itself when it starts (a readiness probe) is over by then.
     tokio::time::sleep(Duration::from_secs(2)).await;
     let seen = client::first_event(&mut caller, client::by_session(times)).await?;

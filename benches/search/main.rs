@@ -2,20 +2,28 @@
 //! the client in this one. Every number stands beside what the bare SDK does with the same pages in
 //! the same run; what counts is the ratio.
 //!
+//! (f) counts calls and bytes instead, of which a search takes as many on any machine: there service
+//! and sandbox share this process.
+//!
 //! `cargo bench` runs everything, `cargo bench -- a` one of them; `quick` cuts the volume to a tenth.
 //! The exit status is 1 if a target is missed.
 #![forbid(unsafe_code)]
 
 mod bare;
 mod client;
+mod counted;
+mod expansion;
 mod first_event;
 mod fixture;
 mod memory;
 mod organization;
+mod plan_against_run;
 mod process;
 mod quota;
 mod report;
 mod throughput;
+#[path = "../../tests/it/traffic.rs"]
+mod traffic;
 
 use std::process::ExitCode;
 
@@ -59,7 +67,7 @@ fn main() -> ExitCode {
 }
 
 fn measure(args: &[String]) -> Result<ExitCode, Error> {
-    const ALL: [&str; 5] = ["a", "b", "c", "d", "e"];
+    const ALL: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
     let mut volume = Volume::Full;
     let mut wanted = Vec::new();
     for arg in args {
@@ -69,7 +77,7 @@ fn measure(args: &[String]) -> Result<ExitCode, Error> {
             "quick" => volume = Volume::Quick,
             name if ALL.contains(&name) => wanted.push(name),
             other => {
-                eprintln!("`{other}` is no benchmark: there are a to e, and `quick`");
+                eprintln!("`{other}` is no benchmark: there are a to f, and `quick`");
                 return Ok(ExitCode::from(2));
             }
         }
@@ -87,7 +95,12 @@ fn measure(args: &[String]) -> Result<ExitCode, Error> {
                 "b" => quota::run().await,
                 "c" => first_event::run().await,
                 "d" => memory::run(volume).await,
-                _ => organization::run().await,
+                "e" => organization::run().await,
+                _ => {
+                    let mut rows = Box::pin(plan_against_run::run()).await?;
+                    rows.extend(Box::pin(expansion::run()).await?);
+                    Ok(rows)
+                }
             }
         })?);
     }

@@ -41,7 +41,7 @@ pub async fn run(volume: Volume) -> Result<Vec<Row>, Error> {
     };
     Ok(vec![
         Row {
-            name: "d: peak memory, a million events",
+            name: "d: peak memory, a million events".to_owned(),
             service: described(&whole),
             against: format!("bare SDK, drained as fast as it can {}", mib(bare)),
             ratio: format!("{:.2}", whole.peak / bare),
@@ -49,7 +49,7 @@ pub async fn run(volume: Volume) -> Result<Vec<Row>, Error> {
             met: whole.peak < 256e6 && read_fast(&whole),
         },
         Row {
-            name: "d: the same against a tenth of the events",
+            name: "d: the same against a tenth of the events".to_owned(),
             service: described(&whole),
             against: format!("highest of {TENTHS}: {}", described(tenth)),
             ratio: format!("{:.2}", whole.peak / tenth.peak),
@@ -74,7 +74,7 @@ async fn read(fixture: &Fixture, reach: &Reach, share: f64) -> Result<Seen, Erro
         archive: false,
     };
     let service = Service::start(fixture, reach, options)?;
-    let mut caller = client::connect(&service).await?;
+    let mut caller = client::connect(&service.url).await?;
     let began = Instant::now();
     let request = client::by_role(fixture.last(share));
     let read = client::read_all(&mut caller, request, Some(PER_SECOND)).await?;

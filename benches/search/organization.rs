@@ -42,7 +42,7 @@ pub async fn run() -> Result<Vec<Row>, Error> {
         archive: false,
     };
     let service = Service::start(&fixture, &sandbox.reach, options)?;
-    let mut caller = client::connect(&service).await?;
+    let mut caller = client::connect(&service.url).await?;
     let began = Instant::now();
     let read = client::read_all(&mut caller, client::by_role(day), None).await?;
     let of_service = calls / began.elapsed().as_secs_f64();
@@ -51,7 +51,7 @@ pub async fn run() -> Result<Vec<Row>, Error> {
     let ratio = of_service / of_bare;
     Ok(vec![
         Row {
-            name: "e: 500 accounts × 17 Regions, AWS calls/s",
+            name: "e: 500 accounts × 17 Regions, AWS calls/s".to_owned(),
             service: format!("{of_service:.0}"),
             against: format!("bare SDK {of_bare:.0}"),
             ratio: format!("{ratio:.2}"),
@@ -59,7 +59,7 @@ pub async fn run() -> Result<Vec<Row>, Error> {
             met: ratio >= 0.5,
         },
         Row {
-            name: "e: its peak memory, and the largest message",
+            name: "e: its peak memory, and the largest message".to_owned(),
             service: format!(
                 "{:.0} MiB, {:.0} KiB",
                 peak / MIB,

@@ -33,7 +33,7 @@ pub async fn run() -> Result<Vec<Row>, Error> {
         archive: false,
     };
     let service = Service::start(&fixture, &sandbox.reach, options)?;
-    let mut caller = client::connect(&service).await?;
+    let mut caller = client::connect(&service.url).await?;
     let began = Instant::now();
     let read = client::read_all(&mut caller, client::by_role(day), None).await?;
     let of_service = began.elapsed();
@@ -43,7 +43,7 @@ pub async fn run() -> Result<Vec<Row>, Error> {
     let allowed = INTERVAL * (PAGES - 1);
     let ratio = of_service.as_secs_f64() / allowed.as_secs_f64();
     Ok(vec![Row {
-        name: "b: 50 accounts × 4 Regions × 10 pages at 2 requests/s",
+        name: "b: 50 accounts × 4 Regions × 10 pages at 2 requests/s".to_owned(),
         service: format!("{:.2} s", of_service.as_secs_f64()),
         against: format!(
             "the quota allows {:.2} s (bare SDK {:.2} s)",

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 /// One target.
 #[derive(Debug)]
 pub struct Row {
-    pub name: &'static str,
+    pub name: String,
     pub service: String,
     /// What it is held against, in the same run.
     pub against: String,
@@ -42,7 +42,7 @@ pub fn print(rows: &[Row]) {
     for row in rows {
         let met = if row.met { "met" } else { "MISSED" };
         table.add_row([
-            row.name,
+            &row.name,
             &row.service,
             &row.against,
             &row.ratio,

@@ -18,7 +18,7 @@ pub async fn run(volume: Volume) -> Result<Vec<Row>, Error> {
         archive: false,
     };
     let service = Service::start(&fixture, &sandbox.reach, options)?;
-    let mut caller = client::connect(&service).await?;
+    let mut caller = client::connect(&service.url).await?;
     let clients = bare::clients(&fixture, &sandbox.reach).await?;
 
     // Once unmeasured: the sandbox writes every page, both sides open their connections.
@@ -47,7 +47,7 @@ pub async fn run(volume: Volume) -> Result<Vec<Row>, Error> {
     let (of_service, of_bare) = (median(of_service), median(of_bare));
     let ratio = of_service / of_bare;
     Ok(vec![Row {
-        name: "a: events/s of a whole search",
+        name: "a: events/s of a whole search".to_owned(),
         service: format!("{of_service:.0}"),
         against: format!("bare SDK {of_bare:.0}"),
         ratio: format!("{ratio:.2}"),

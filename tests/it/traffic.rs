@@ -1,4 +1,4 @@
-//! Made records of one account, for reading roles by their sessions.
+//! Made records of one account, for reading roles by their sessions; the benchmark includes it too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
