@@ -246,5 +246,6 @@ fn routing(config: &crate::config::Routing) -> Routing {
         settle_time: signed(config.settle_time),
         first_slice: signed(config.first_slice),
         insights_min_interval: signed(config.insights_min_interval),
+        max_lookup_pages: config.max_lookup_pages,
     }
 }

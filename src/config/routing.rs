@@ -24,6 +24,10 @@ pub struct Routing {
     /// Intervals of a log group that are at least this long are read with Logs Insights.
     #[serde(deserialize_with = "insights_min_interval")]
     pub insights_min_interval: Duration,
+    /// Pages that a scan of event history reads before what is left of it goes to the archive or
+    /// log group that holds it, if there is one.
+    #[serde(deserialize_with = "max_lookup_pages")]
+    pub max_lookup_pages: u64,
 }
 
 impl Default for Routing {
@@ -33,6 +37,7 @@ impl Default for Routing {
             settle_time: Duration::from_mins(30),
             first_slice: Duration::from_hours(24),
             insights_min_interval: Duration::from_hours(24),
+            max_lookup_pages: 1_000,
         }
     }
 }
@@ -60,4 +65,8 @@ fn insights_min_interval<'de, D: Deserializer<'de>>(deserializer: D) -> Result<D
         deserializer,
         Duration::ZERO..=Duration::from_hours(3_660 * 24),
     )
+}
+
+fn max_lookup_pages<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    value::count(deserializer, 1..=1_000_000)
 }

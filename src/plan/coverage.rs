@@ -25,12 +25,16 @@ impl ScanOutcome {
     /// What of the interval asked was not read, or holds records that could not be read; none if
     /// nothing remains. What was read and is unverified is not in it.
     ///
+    /// Of what was handed over nothing remains: what does is in the outcome of who took it over.
     /// Scans read from one end, so what remains is one interval at the other.
     #[must_use]
     pub fn remaining(&self) -> Option<TimeRange> {
         match (self.state, self.covered) {
             (
-                OutcomeState::Complete | OutcomeState::Unverified | OutcomeState::NotApplicable,
+                OutcomeState::Complete
+                | OutcomeState::Unverified
+                | OutcomeState::NotApplicable
+                | OutcomeState::HandedOver,
                 _,
             ) => None,
             // Nobody knows when what could not be read happened.

@@ -160,6 +160,9 @@ pub struct Routing {
     pub first_slice: SignedDuration,
     /// Intervals of a log group that are at least this long are read with Logs Insights.
     pub insights_min_interval: SignedDuration,
+    /// Pages that a scan of event history reads before what is left of it goes to the archive or
+    /// log group that holds it, if there is one.
+    pub max_lookup_pages: u64,
 }
 
 impl Default for Routing {
@@ -169,6 +172,7 @@ impl Default for Routing {
             settle_time: SignedDuration::from_mins(30),
             first_slice: SignedDuration::from_hours(24),
             insights_min_interval: SignedDuration::from_hours(24),
+            max_lookup_pages: 1_000,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::facts::{ArchiveFacts, Declared, LogGroupFacts, TableFacts};
+use super::hand_over::ReceiverStore;
 use super::outcome::{Reason, ReasonCode};
 use super::scan::EventPart;
 use crate::query::{BackendKind, EventCategory, EventQuery};
@@ -32,6 +33,14 @@ impl Store<'_> {
         match self {
             Self::Archive(archive) => &archive.holds,
             Self::LogGroup(log_group) => &log_group.holds,
+        }
+    }
+
+    /// The same, to be kept with the plan.
+    pub(super) fn receiver(&self) -> ReceiverStore {
+        match self {
+            Self::Archive(archive) => ReceiverStore::Archive(Arc::clone(archive)),
+            Self::LogGroup(log_group) => ReceiverStore::LogGroup(Arc::clone(log_group)),
         }
     }
 

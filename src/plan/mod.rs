@@ -4,6 +4,7 @@ mod accepted;
 pub mod coverage;
 pub mod estimate;
 pub mod facts;
+pub mod hand_over;
 mod holding;
 pub mod inventory;
 pub mod log_days;
@@ -24,7 +25,7 @@ pub use inventory::Inventory;
 pub use lookups::{LookupAttribute, Lookups};
 pub use outcome::{OutcomeState, Reason, ReasonCode, RoleReading, ScanOutcome, Unverified};
 pub use planner::plan;
-pub use scan::{EventPart, Gap, LogsMethod, QueryPlan, Scan, ScanId, ScanTarget};
+pub use scan::{EventPart, Gap, LogsMethod, QueryPlan, Scan, ScanId, ScanTarget, Share};
 
 #[cfg(test)]
 mod tests;

@@ -5,16 +5,17 @@ use std::sync::Arc;
 use super::scan::{EventPart, Gap, ScanId};
 use crate::query::{AccountId, BackendKind, Region, TimeRange};
 
-/// How one scan (or gap) ended: every interval asked for ends up in exactly one of these.
+/// How one scan (or gap) ended: every interval asked for ends up in exactly one of these, beside what
+/// was [handed over](OutcomeState::HandedOver), which is in the outcome of who took it over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScanOutcome {
     /// The scan; none for a gap that nobody was asked for.
     pub scan: Option<ScanId>,
     /// The backend, if one was or would have been asked.
     pub backend: Option<BackendKind>,
-    /// The archive, for Athena.
+    /// The archive, for Athena; of what was handed over, the one that took it over.
     pub archive: Option<Arc<str>>,
-    /// The log group, for CloudWatch Logs.
+    /// The log group, for CloudWatch Logs; of what was handed over, the one that took it over.
     pub log_group: Option<Arc<str>>,
     /// The accounts that it was about.
     pub accounts: Vec<AccountId>,
@@ -99,6 +100,9 @@ pub enum OutcomeState {
     Skipped,
     /// There is nothing to ask: a Region that is disabled in the account.
     NotApplicable,
+    /// The scan did not read it, and another one did instead: the archive or log group that is named,
+    /// whose own outcome says how that ended.
+    HandedOver,
 }
 
 /// What a scan cost and brought.
@@ -183,6 +187,9 @@ pub enum ReasonCode {
     ArchiveUnusable,
     /// The horizon passed while the scan was waiting: no longer in event history.
     AgedOut,
+    /// Event history has more pages than `routing.max_lookup_pages`, and who holds the same reads it
+    /// faster.
+    MaxLookupPages,
     /// Records that could not be read as events.
     UnreadableRecords,
     /// An archive has no log file of these accounts and days: either nothing happened, or the trail

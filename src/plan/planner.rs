@@ -22,6 +22,7 @@ use jiff::Timestamp;
 
 use super::accepted::expired;
 use super::facts::{AccountFacts, Facts, ReadLogsWith, Routing};
+use super::hand_over::{Receiver, Receivers};
 use super::holding::Store;
 use super::lookups::Lookups;
 use super::narrowing::of_identity;
@@ -73,14 +74,46 @@ pub fn plan(query: &EventQuery, facts: &Facts, now: Timestamp) -> QueryPlan {
     {
         settled_until = settled_until.min(router.delivered_until);
     }
+    let scans = parts.scans(query, &router, facts);
     QueryPlan {
         range: router.range,
         horizon: router.horizon,
         settled_until,
-        scans: parts.scans(query, &router, facts),
+        receivers: receivers(&router, &accounts, &scans),
+        scans,
         warnings: expired(&facts.accepted_gaps, now, &places(query, &accounts)),
         accounts: accounts.into_keys().collect(),
         gaps: parts.into_gaps(),
+    }
+}
+
+/// Who may take over from the scans of event history.
+fn receivers(
+    router: &Router<'_>,
+    accounts: &BTreeMap<AccountId, &AccountFacts>,
+    scans: &[Scan],
+) -> Receivers {
+    let by_scan = scans.iter().filter_map(|scan| {
+        let ScanTarget::EventHistory {
+            account, region, ..
+        } = &scan.target
+        else {
+            return None;
+        };
+        let parts = router.receivers(accounts.get(account)?, region, scan.range);
+        (!parts.is_empty()).then_some((scan.id, parts))
+    });
+    let by_scan: BTreeMap<_, _> = by_scan.collect();
+    let needed = !by_scan.is_empty();
+    let stores = router.stores.iter().enumerate().filter(|_| needed);
+    Receivers {
+        all: stores
+            .map(|(number, store)| Receiver {
+                store: store.receiver(),
+                lacks: router.lacking(number),
+            })
+            .collect(),
+        by_scan,
     }
 }
 
@@ -194,6 +227,7 @@ impl Parts {
                 },
                 range: *range,
                 categories: BTreeSet::from([EventCategory::Management]),
+                shares: None,
             })
             .collect();
         for (number, store) in router.stores.iter().enumerate() {
@@ -205,6 +239,7 @@ impl Parts {
                         target,
                         range,
                         categories: categories.clone(),
+                        shares: None,
                     });
                 }
             }
@@ -366,7 +401,7 @@ fn targets(
 }
 
 /// `FilterLogEvents` reads newest first (`startFromHead` false) only from the beginning of 2024 on.
-fn filterable_from() -> EventTime {
+pub(super) fn filterable_from() -> EventTime {
     EventTime::floor(Timestamp::constant(1_704_067_200, 0))
 }
 

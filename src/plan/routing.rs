@@ -25,6 +25,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::accepted::Accepted;
 use super::facts::{AccountFacts, Facts};
+use super::hand_over::ReceiverId;
 use super::holding::{Holding, Store};
 use super::narrowing::Narrowing;
 use super::outcome::{Reason, ReasonCode};
@@ -153,6 +154,47 @@ impl<'a> Router<'a> {
             .collect();
         pieces.extend(beside);
         pieces
+    }
+
+    /// The parts of a scan of event history that a store surely holds as well, each with the store
+    /// that would serve it: who takes over.
+    pub(super) fn receivers(
+        &self,
+        account: &AccountFacts,
+        region: &Region,
+        range: TimeRange,
+    ) -> Vec<(TimeRange, ReceiverId)> {
+        let cell = Cell { account, region };
+        let mut parts: Vec<(TimeRange, ReceiverId)> = Vec::new();
+        for cut in self.cuts() {
+            let owner = self.store_owner(cell, EventCategory::Management, cut.start());
+            let (Some(part), Owner::Store(store)) = (cut.intersect(range), owner) else {
+                continue;
+            };
+            if cut.start() >= self.delivered_until {
+                continue;
+            }
+            match parts.last_mut() {
+                Some((last, of)) if of.0 == store && last.end() == part.start() => {
+                    *last = TimeRange::new(last.start(), part.end()).unwrap_or(*last);
+                }
+                _ => parts.push((part, ReceiverId(store))),
+            }
+        }
+        parts
+    }
+
+    /// The management events of the question that a store does not hold.
+    pub(super) fn lacking(&self, store: usize) -> Vec<EventPart> {
+        let holdings = (self.holdings.iter())
+            .find(|(of, _)| *of == EventCategory::Management)
+            .map(|(_, holdings)| &holdings[store]);
+        match holdings {
+            Some(Holding::AllBut(missing)) => {
+                missing.iter().map(|(events, _)| events.clone()).collect()
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// The interval, cut wherever an owner can change.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::facts::{ArchiveFacts, LogGroupFacts};
+use super::hand_over::Receivers;
 use super::lookups::Lookups;
 use super::outcome::Reason;
 use crate::query::{AccountId, BackendKind, EventCategory, EventTime, Region, TimeRange};
@@ -29,6 +30,8 @@ pub struct QueryPlan {
     pub accounts: Vec<AccountId>,
     /// The scans, in reading order: by the end that is read first.
     pub scans: Vec<Scan>,
+    /// Who may take over what scans of event history leave.
+    pub receivers: Receivers,
     /// What no scan reads, and why.
     pub gaps: Vec<Gap>,
     /// What the caller should know besides, in words, such as that an accepted gap has ended.
@@ -46,6 +49,20 @@ pub struct Scan {
     pub range: TimeRange,
     /// The categories that this scan owns: another may read the others of the same seconds.
     pub categories: BTreeSet<EventCategory>,
+    /// Of a scan that took over from others: what it owns of its target's accounts and Regions and
+    /// of its interval. `None` is all.
+    pub shares: Option<Arc<[Share]>>,
+}
+
+/// What a scan took over: the events of these accounts in these Regions, every one in every other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Share {
+    /// The accounts.
+    pub accounts: BTreeSet<AccountId>,
+    /// The Regions, by `awsRegion`.
+    pub regions: BTreeSet<Region>,
+    /// The interval.
+    pub range: TimeRange,
 }
 
 /// What a scan asks.

@@ -108,6 +108,15 @@ impl TimeRange {
         self.start <= time && time < self.end
     }
 
+    /// The shortest interval that holds both.
+    #[must_use]
+    pub fn hull(self, other: Self) -> Self {
+        Self {
+            start: self.start.min(other.start),
+            end: self.end.max(other.end),
+        }
+    }
+
     /// What both intervals share.
     #[must_use]
     pub fn intersect(self, other: Self) -> Option<Self> {

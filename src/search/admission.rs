@@ -55,6 +55,13 @@ impl<'a> Admission<'a> {
         if !owned || !self.accounts.contains(&event.key.account) {
             return false;
         }
+        if let Some(shares) = &scan.shares {
+            return shares.iter().any(|share| {
+                share.range.contains(event.key.time)
+                    && share.accounts.contains(&event.key.account)
+                    && is_of(event, &share.regions)
+            });
+        }
         match &scan.target {
             // A record that one Region's history shows with another awsRegion is kept: the
             // Region read was asked for.

@@ -20,7 +20,7 @@ use super::admission::Admission;
 use super::merge::{Lane, Merge};
 use crate::backend::{Page, ScanError, ScanReader, SearchContext};
 use crate::plan::{Reason, ReasonCode, Scan};
-use crate::query::{AccountId, Event, Rank, SearchOrder};
+use crate::query::{AccountId, Event, EventTime, Rank, SearchOrder};
 
 /// What a page is assumed to take before it is known: 50 records of a generous size.
 const ASSUMED_PAGE_BYTES: u64 = 64 * 1024;
@@ -158,6 +158,35 @@ impl FanOut {
             context,
             accounts,
         }
+    }
+
+    /// One more lane, that reads nothing yet: this scan as far as it is known.
+    pub fn add(&mut self, scan: Scan) -> Lane {
+        self.scans.push(Arc::new(scan));
+        self.readers.push(None);
+        self.page_events.push(0);
+        self.held_back.push(None);
+        self.scans.len() - 1
+    }
+
+    /// Begins to read a lane that was added; `bound` is its bound in the merge.
+    pub fn open(&mut self, lane: Lane, scan: Scan, reader: Box<dyn ScanReader>, bound: EventTime) {
+        self.scans[lane] = Arc::new(scan);
+        self.readers[lane] = Some(reader);
+        self.runnable.insert((self.order().rank(bound), lane));
+    }
+
+    /// Ends a lane that has no step under way: nothing more of it is read. Says whether it was one.
+    pub fn end<E>(&mut self, lane: Lane, merge: &Merge<E>) -> bool {
+        let idle = self.readers[lane].take().is_some();
+        if let (true, Some(bound)) = (idle, merge.bound(lane)) {
+            let place = (self.order().rank(bound), lane);
+            self.runnable.remove(&place);
+            self.parked.remove(&place);
+            self.queries_open.remove(&lane);
+            self.held_back[lane] = None;
+        }
+        idle
     }
 
     /// Starts every step that may start now, those that the merge needs soonest first.

@@ -72,6 +72,28 @@ impl<E> Merge<E> {
         }
     }
 
+    /// One more lane, that holds everything from `first` on. Nothing may have been released beyond
+    /// that: another lane has held it back so far.
+    pub fn add(&mut self, first: EventTime) -> Lane {
+        let lane = self.bounds.len();
+        self.bounds.push(Some(first));
+        self.by_rank.insert((self.order.rank(first), lane));
+        self.held_by_lane.push(0);
+        lane
+    }
+
+    /// Holds back everything from `first` on for `lane`, which has not begun: its bound moves
+    /// nearer. As with [`add`](Self::add), another lane has held it back so far.
+    pub fn hold_back(&mut self, lane: Lane, first: EventTime) {
+        let Some(old) = self.bounds[lane] else {
+            return;
+        };
+        let new = self.order.sooner(first, old);
+        self.by_rank.remove(&(self.order.rank(old), lane));
+        self.by_rank.insert((self.order.rank(new), lane));
+        self.bounds[lane] = Some(new);
+    }
+
     /// Takes an event that `lane` read.
     pub fn hold(&mut self, lane: Lane, key: EventKey, event: E) {
         self.held_by_lane[lane] += 1;

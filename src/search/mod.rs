@@ -2,7 +2,7 @@
 //!
 //! A root that plans, dispatches and merges, and leaves that read: [`engine`] starts a search,
 //! `run` drives it from plan to summary (`running` is its state in between), [`fan_out`] decides which scan reads next, [`merge`]
-//! brings what they read into one order, [`admission`] has the last word on every event, and
+//! brings what they read into one order, `hand_over` lets others take over what a scan leaves, [`admission`] has the last word on every event, and
 //! [`outcomes`] says how each scan ended, and `verification` whether there was anything to read. A search is a stream that owns its tasks: polling it
 //! drives it, dropping it stops it.
 
@@ -12,6 +12,7 @@ mod announcement;
 pub mod engine;
 pub mod facets;
 pub mod fan_out;
+mod hand_over;
 pub mod item;
 pub mod merge;
 pub mod outcomes;

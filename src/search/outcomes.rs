@@ -6,9 +6,10 @@
 use std::fmt::Write as _;
 
 use crate::backend::{Lost, PageCost, ScanError};
+use crate::plan::hand_over::{Receiver, ReceiverStore};
+use crate::plan::outcome::ScanCounts;
 use crate::plan::{
-    EventPart, OutcomeState, Reason, ReasonCode, RoleReading, Scan, ScanOutcome, ScanTarget,
-    outcome::ScanCounts,
+    EventPart, OutcomeState, Reason, ReasonCode, RoleReading, Scan, ScanOutcome, ScanTarget, Share,
 };
 use crate::query::{EventTime, SearchOrder, TimeRange};
 
@@ -21,7 +22,22 @@ pub struct LaneRecord {
     role_reading: Option<RoleReading>,
     /// What the scan passed over, in the order in which it did.
     lost: Vec<Lost>,
+    /// What others have taken over from it.
+    handed: Vec<Handed>,
+    /// What another scan of event history reads on.
+    elsewhere: Vec<TimeRange>,
     ended: Option<LaneEnd>,
+}
+
+/// A part of a scan that another takes over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Handed {
+    /// The part.
+    pub range: TimeRange,
+    /// Who reads it.
+    pub to: Receiver,
+    /// Why the scan does not.
+    pub reason: Reason,
 }
 
 #[derive(Debug, Clone)]
@@ -72,7 +88,19 @@ impl LaneRecord {
         outcome
     }
 
-    /// All of the scan was read.
+    /// Another scan takes a part over. Says how that part ends here.
+    pub fn hand_over(&mut self, scan: &Scan, handed: Handed) -> Vec<ScanOutcome> {
+        let outcomes = handed_over(scan, &handed);
+        self.handed.push(handed);
+        outcomes
+    }
+
+    /// Another scan of event history reads this part on, and has outcomes of its own.
+    pub fn reads_elsewhere(&mut self, range: TimeRange) {
+        self.elsewhere.push(range);
+    }
+
+    /// All of the scan was read, but for what others read.
     pub fn complete(&mut self) {
         self.ended = Some(LaneEnd::Read);
     }
@@ -95,7 +123,7 @@ impl LaneRecord {
     }
 
     /// The scan's outcomes, if the search came as far as `reach`: one for each interval that it
-    /// read without a break, and one for each that it passed over. `bound` is the scan's own.
+    /// read without a break, and one for each that it passed over or that others took over. `bound` is the scan's own.
     #[must_use]
     pub fn outcomes(
         &self,
@@ -105,6 +133,7 @@ impl LaneRecord {
     ) -> Vec<ScanOutcome> {
         let mut outcomes = self.read_outcomes(scan, bound, reach);
         outcomes.extend(self.lost.iter().map(|lost| passed_over(scan, lost)));
+        outcomes.extend(self.handed.iter().flat_map(|it| handed_over(scan, it)));
         // What the scan cost is said once.
         if let Some(first) = outcomes.first_mut() {
             first.counts = self.counts;
@@ -112,7 +141,7 @@ impl LaneRecord {
         outcomes
     }
 
-    /// The same without what was passed over, and with the counts in none of them.
+    /// The same without what was passed over or taken over, and with the counts in none of them.
     #[must_use]
     pub fn read_outcomes(
         &self,
@@ -127,22 +156,31 @@ impl LaneRecord {
             None => bound.unwrap_or_else(|| order.beyond(scan.range)),
         };
         let unread = order.sooner(unread, reach.unanswered);
-        let mut parts = scan.range.without(self.lost.iter().map(|lost| lost.range));
-        parts.sort_by_key(|part| order.rank(order.first(*part)));
-        let last = parts.last().copied();
-        let outcome = |part: TimeRange| {
+        let lost = self.lost.iter().map(|lost| lost.range);
+        let handed = self.handed.iter().map(|handed| handed.range);
+        let elsewhere = lost.chain(handed).chain(self.elsewhere.iter().copied());
+        let elsewhere: Vec<TimeRange> = elsewhere.collect();
+        let outcome = |own: &ScanOutcome, part: TimeRange| {
             let covered = order.read(part, unread);
             // What breaks a scan is no matter of the parts that it had read before.
-            let whole = covered == Some(part) && Some(part) != last;
+            let whole = covered == Some(part) && order.beyond(part) != order.beyond(scan.range);
             let (state, reason) = self.end_of_part(whole, covered == Some(part), reach.stop);
             ScanOutcome {
                 asked: part,
                 covered,
                 role_reading: self.role_reading.clone(),
-                ..blank(scan, state, reason)
+                state,
+                reason,
+                ..own.clone()
             }
         };
-        parts.into_iter().map(outcome).collect()
+        let mut outcomes = Vec::new();
+        for own in owned(scan) {
+            let mut parts = own.asked.without(elsewhere.iter().copied());
+            parts.sort_by_key(|part| order.rank(order.first(*part)));
+            outcomes.extend(parts.into_iter().map(|part| outcome(&own, part)));
+        }
+        outcomes
     }
 
     fn end_of_part(
@@ -204,6 +242,43 @@ fn passed_over(scan: &Scan, lost: &Lost) -> ScanOutcome {
         asked: lost.range,
         ..blank(scan, OutcomeState::Truncated, Some(lost.reason.clone()))
     }
+}
+
+/// What a scan hands over is an outcome that says who reads it, and what that one does not hold is as
+/// unread as if nobody did.
+fn handed_over(scan: &Scan, handed: &Handed) -> Vec<ScanOutcome> {
+    let Handed { range, to, reason } = handed;
+    let (archive, log_group) = match &to.store {
+        ReceiverStore::Archive(archive) => (Some(archive.name.clone()), None),
+        ReceiverStore::LogGroup(log_group) => (None, Some(log_group.name.clone())),
+    };
+    let handed = ScanOutcome {
+        asked: *range,
+        archive,
+        log_group,
+        ..blank(scan, OutcomeState::HandedOver, Some(reason.clone()))
+    };
+    let lacking = to.lacks.iter().map(|events| ScanOutcome {
+        asked: *range,
+        events: events.clone(),
+        ..failed(scan, reason.clone())
+    });
+    std::iter::once(handed).chain(lacking).collect()
+}
+
+/// What a scan owns, an outcome for each part: of one that took over, what it took over.
+fn owned(scan: &Scan) -> Vec<ScanOutcome> {
+    let all = blank(scan, OutcomeState::Complete, None);
+    let Some(shares) = &scan.shares else {
+        return vec![all];
+    };
+    let of_share = |share: &Share| ScanOutcome {
+        accounts: share.accounts.iter().copied().collect(),
+        regions: share.regions.iter().cloned().collect(),
+        asked: share.range,
+        ..all.clone()
+    };
+    shares.iter().map(of_share).collect()
 }
 
 fn blank(scan: &Scan, state: OutcomeState, reason: Option<Reason>) -> ScanOutcome {

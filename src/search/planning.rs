@@ -3,7 +3,7 @@
 //! Nothing is read but the facts, unless a probe is asked for: then the first page of each lookup
 //! of event history, or of a sample of them where there are many.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -54,6 +54,8 @@ pub struct PlannedGroup {
     pub scans: ScanGroup,
     /// What each asks, or why it cannot be asked and will fail.
     pub asks: Result<Asks, Reason>,
+    /// The archives and log groups that some of what they leave would be handed over to.
+    pub receivers: BTreeSet<Arc<str>>,
 }
 
 /// What a probe did.
@@ -114,6 +116,9 @@ impl Engine {
             let first = &plan.scans[scans.scans[0].0 as usize];
             PlannedGroup {
                 asks: shared.backend(first).asks(first, &query),
+                receivers: (scans.scans.iter())
+                    .flat_map(|scan| plan.receivers.names(*scan))
+                    .collect(),
                 scans,
             }
         });

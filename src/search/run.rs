@@ -11,6 +11,7 @@ use super::announcement::{read_key_owners, routes};
 use super::engine::{Accounts, Shared};
 use super::facets::FacetCounter;
 use super::fan_out::{FanOut, HeldEvent, Step, StepResult};
+use super::hand_over::HandOvers;
 use super::item::{Answered, PlanAnnouncement, Progress, SearchItem, StopReason};
 use super::merge::{Merge, Released};
 use super::outcomes::LaneRecord;
@@ -168,6 +169,9 @@ impl Search {
             events_matched: 0,
             scans_done: 0,
             scan_bytes_spent: false,
+            scan_bytes_limited: self.context.query.max_scan_bytes.is_some(),
+            routing: parts.routing.clone(),
+            hand_overs: HandOvers::default(),
             verification: Verification::default(),
             verification_begun: false,
             position: (self.context.query.resume.as_ref()).and_then(|r| r.position.clone()),
@@ -207,13 +211,26 @@ impl Search {
         {
             running.verification_begun = true;
             let athena = &*self.shared.parts.athena;
-            running.verification = Verification::of(&running.plan.scans, athena, &self.context);
+            let scans = &running.plan.scans;
+            running.verification.add(scans, athena, &self.context);
         }
         if finished && running.verification.is_done() {
             return self.end(StopReason::End);
         }
         if running.waits_for_spent_bytes() {
             return self.end(StopReason::MaxScanBytes);
+        }
+        while let Some(lane) = running.next_to_open() {
+            let scan = &running.plan.scans[lane];
+            let reader = self.shared.backend(scan).open(scan, &self.context);
+            if let Some(bound) = running.merge.bound(lane) {
+                (running.fan_out).open(lane, scan.clone(), reader, bound);
+            }
+            if running.verification_begun {
+                let athena = &*self.shared.parts.athena;
+                let scan = std::slice::from_ref(scan);
+                running.verification.add(scan, athena, &self.context);
+            }
         }
         running.fan_out.start_steps(&running.merge);
         match self.wait().await {
@@ -308,7 +325,7 @@ impl Search {
                 running.lanes[lane].spend(&admitted.page.cost);
                 running.lanes[lane].reads_roles(admitted.page.role_reading);
                 if let Some(lost) = admitted.page.lost {
-                    running.lose(lane, lost);
+                    running.lose(lane, &lost);
                 }
                 for held in admitted.events {
                     running.merge.hold(lane, held.event.key.clone(), held);
@@ -319,6 +336,7 @@ impl Search {
                     running.merge.advance(lane, None);
                 } else if let Some(bound) = admitted.page.bound {
                     running.merge.advance(lane, Some(bound));
+                    running.hand_over_if_long(lane);
                 }
             }
             StepResult::Broken(error) => running.fail(lane, error),

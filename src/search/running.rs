@@ -6,12 +6,14 @@ use tokio::time::Instant;
 
 use super::facets::FacetCounter;
 use super::fan_out::{FanOut, HeldEvent};
+use super::hand_over::HandOvers;
 use super::item::{Answered, StopReason, Summary};
 use super::merge::{Lane, Merge};
 use super::outcomes::{LaneRecord, Reach, stopped};
 use super::resume::{TokenWriter, position_before};
 use super::verification::Verification;
 use crate::backend::{Lost, PageCost, ScanError, SearchContext};
+use crate::plan::facts::Routing;
 use crate::plan::{
     Coverage, OutcomeState, QueryPlan, Reason, ReasonCode, Scan, ScanOutcome, ScanTarget,
 };
@@ -38,6 +40,10 @@ pub(super) struct Running {
     pub events_matched: u64,
     pub scans_done: u64,
     pub scan_bytes_spent: bool,
+    /// Whether the caller limits what queries may scan.
+    pub scan_bytes_limited: bool,
+    pub routing: Routing,
+    pub hand_overs: HandOvers,
     pub position: Option<EventKey>,
 }
 
@@ -68,14 +74,29 @@ impl Running {
         }
     }
 
-    fn end_badly(&mut self, lane: Lane, error: ScanError, at: EventTime) {
-        let error_code = error.reason.code;
+    fn end_badly(&mut self, lane: Lane, mut error: ScanError, at: EventTime) {
         self.lanes[lane].spend(&error.cost);
-        self.lanes[lane].fail(error, at);
         self.scans_done += 1;
+        let scan = &self.plan.scans[lane];
+        let rest = self.order.rest(scan.range, at);
+        let (scan_bytes, took_over) = (
+            error.reason.code == ReasonCode::MaxScanBytes,
+            scan.shares.is_some(),
+        );
+        if scan_bytes && took_over {
+            error.reason.message = String::from(
+                "max_scan_bytes was spent before all of what was handed over here was read: ask \
+                 for it again with a higher limit",
+            );
+        }
+        if let Some(rest) = rest.filter(|_| !error.not_applicable) {
+            self.hand_over(lane, rest, &error.reason);
+        }
+        self.lanes[lane].fail(error, at);
         // Where the byte budget ended, the answer ends: nothing beyond is sent, so that a token
-        // continues with exactly the rest. Any other failure costs its own part only.
-        let end_of_answer = (error_code == ReasonCode::MaxScanBytes).then_some(at);
+        // continues with exactly the rest. Any other failure costs its own part only, and so does
+        // that of a scan which reads for one that had failed.
+        let end_of_answer = (scan_bytes && !took_over).then_some(at);
         self.merge.advance(lane, end_of_answer);
         let scan = &self.plan.scans[lane];
         let all = Reach {
@@ -94,13 +115,16 @@ impl Running {
     }
 
     /// A scan goes on without seconds that it can no longer read.
-    pub fn lose(&mut self, lane: Lane, lost: Lost) {
-        let outcome = self.lanes[lane].lose(&self.plan.scans[lane], lost);
-        self.untold.push(outcome);
+    pub fn lose(&mut self, lane: Lane, lost: &Lost) {
+        for range in self.hand_over(lane, lost.range, &lost.reason) {
+            let reason = lost.reason.clone();
+            let outcome = self.lanes[lane].lose(&self.plan.scans[lane], Lost { range, reason });
+            self.untold.push(outcome);
+        }
         self.tell_soon();
     }
 
-    fn tell_soon(&mut self) {
+    pub(super) fn tell_soon(&mut self) {
         if !self.untold.is_empty() {
             self.tell_at
                 .get_or_insert_with(|| Instant::now() + OUTCOME_DELAY);
@@ -134,11 +158,12 @@ impl Running {
     }
 
     pub fn summary(
-        self,
+        mut self,
         stop: StopReason,
         context: &SearchContext,
         tokens: &TokenWriter,
     ) -> Summary {
+        self.keep_gathered();
         let unanswered = match (stop, &self.position) {
             // The last event's second may hold more that were not sent.
             (StopReason::MaxEvents, Some(last)) => self.order.sooner(last.time, self.unanswered()),

@@ -10,33 +10,44 @@ use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 
 use crate::backend::{Backend, DaysAsked, SearchContext, Spent};
-use crate::plan::{OutcomeState, Reason, Scan, ScanOutcome, ScanTarget, Unverified};
-use crate::query::{AccountId, TimeRange};
+use crate::plan::{OutcomeState, Reason, Scan, ScanId, ScanOutcome, ScanTarget, Unverified};
+use crate::query::AccountId;
 
 type ArchiveName = Arc<str>;
 
-/// The verifications of one search, one for each archive.
+/// The verifications of one search: one for each archive, and one more for what it took over later.
 #[derive(Default)]
 pub(super) struct Verification {
-    asked: BTreeMap<ArchiveName, DaysAsked>,
-    running: FuturesUnordered<BoxFuture<'static, (ArchiveName, Vec<Unverified>)>>,
-    found: BTreeMap<ArchiveName, Vec<Unverified>>,
+    asked: Vec<Asked>,
+    running: FuturesUnordered<BoxFuture<'static, (usize, Vec<Unverified>)>>,
     spent: Arc<Spent>,
 }
 
+/// What an archive was asked for, by which scans.
+struct Asked {
+    days: DaysAsked,
+    scans: BTreeSet<ScanId>,
+    found: Option<Vec<Unverified>>,
+}
+
 impl Verification {
-    /// Of all archives that `scans` read, through `athena`. Asks nothing before it is polled.
-    pub fn of(scans: &[Scan], athena: &dyn Backend, context: &Arc<SearchContext>) -> Self {
-        let mut verification = Self::default();
+    /// Asks of all archives that `scans` read, through `athena`. Nothing happens before it is polled.
+    pub fn add(&mut self, scans: &[Scan], athena: &dyn Backend, context: &Arc<SearchContext>) {
         for (name, days) in days_asked(scans) {
-            if let Some(answer) = athena.verify(&days, context, &verification.spent) {
-                let named = Arc::clone(&name);
-                let answer = async move { (named, answer.await) };
-                verification.running.push(Box::pin(answer));
-                verification.asked.insert(name, days);
+            if let Some(answer) = athena.verify(&days, context, &self.spent) {
+                let number = self.asked.len();
+                let answer = async move { (number, answer.await) };
+                self.running.push(Box::pin(answer));
+                let of_archive = scans.iter().filter(|scan| {
+                    matches!(&scan.target, ScanTarget::Athena { archive, .. } if archive.name == name)
+                });
+                self.asked.push(Asked {
+                    days,
+                    scans: of_archive.map(|scan| scan.id).collect(),
+                    found: None,
+                });
             }
         }
-        verification
     }
 
     /// Whether nothing is left to find out.
@@ -46,8 +57,8 @@ impl Verification {
 
     /// Waits until more is found out; returns at once when nothing is left.
     pub async fn advance(&mut self) {
-        if let Some((archive, unverified)) = self.running.next().await {
-            self.found.insert(archive, unverified);
+        if let Some((number, unverified)) = self.running.next().await {
+            self.asked[number].found = Some(unverified);
         }
     }
 
@@ -58,24 +69,19 @@ impl Verification {
 
     /// The archives that it still asks.
     pub fn waiting_for(&self) -> impl Iterator<Item = &ArchiveName> {
-        let found = |name: &&ArchiveName| !self.found.contains_key(*name);
-        self.asked.keys().filter(found)
+        let left = self.asked.iter().filter(|asked| asked.found.is_none());
+        left.map(|asked| &asked.days.archive.name)
     }
 
     /// Says of a scan's outcome which of its days are unverified; those not found out for `stop`.
     pub fn judge(&self, scan: &Scan, outcome: &mut ScanOutcome, stop: &Reason) {
-        let ScanTarget::Athena {
-            archive, accounts, ..
-        } = &scan.target
-        else {
-            return;
-        };
-        let (Some(asked), Some(covered)) = (self.asked.get(&archive.name), outcome.covered) else {
+        let asked = self.asked.iter().find(|it| it.scans.contains(&scan.id));
+        let (Some(asked), Some(covered)) = (asked, outcome.covered) else {
             return;
         };
         let in_scan = |days: &Unverified| {
             let accounts: Vec<AccountId> = (days.accounts.iter())
-                .filter(|account| accounts.contains(account))
+                .filter(|account| outcome.accounts.contains(account))
                 .copied()
                 .collect();
             let range = days.range.intersect(covered)?;
@@ -85,17 +91,17 @@ impl Verification {
                 reason: days.reason.clone(),
             })
         };
-        outcome.unverified = if let Some(found) = self.found.get(&archive.name) {
+        outcome.unverified = if let Some(found) = &asked.found {
             found.iter().filter_map(in_scan).collect()
         } else {
             let not_asked = Unverified {
-                accounts: asked.accounts.iter().copied().collect(),
-                range: asked.range,
+                accounts: asked.days.accounts.iter().copied().collect(),
+                range: asked.days.range,
                 reason: Reason {
                     message: format!(
                         "the search ended before it was known whether archive {} has log files of \
                          these days: {}",
-                        archive.name, stop.message
+                        asked.days.archive.name, stop.message
                     ),
                     ..stop.clone()
                 },
@@ -124,13 +130,8 @@ pub(super) fn days_asked(scans: &[Scan]) -> BTreeMap<ArchiveName, DaysAsked> {
                     range: scan.range,
                 });
             days.accounts.extend(accounts);
-            days.range = hull(days.range, scan.range);
+            days.range = days.range.hull(scan.range);
         }
     }
     asked
-}
-
-fn hull(one: TimeRange, other: TimeRange) -> TimeRange {
-    let (start, end) = (one.start().min(other.start()), one.end().max(other.end()));
-    TimeRange::new(start, end).unwrap_or(one)
 }

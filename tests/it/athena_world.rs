@@ -196,6 +196,7 @@ impl Ask {
             },
             range: self.range,
             categories: self.filter.categories().iter().copied().collect(),
+            shares: None,
         }
     }
 

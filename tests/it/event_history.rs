@@ -517,6 +517,7 @@ fn scan(region: &str, range: TimeRange, lookups: &Lookups) -> Scan {
         },
         range,
         categories: [EventCategory::Management].into(),
+        shares: None,
     }
 }
 

@@ -16,6 +16,7 @@ mod grpc_event;
 mod grpc_requests;
 mod grpc_server;
 mod grpc_service;
+mod hand_over;
 mod log_days;
 mod logs;
 mod oracle;

@@ -19,14 +19,14 @@ const NOW: &str = "2026-11-01T00:00:00Z";
 const DENIED: &str = "222222222222";
 
 /// As many accounts, the first of them the hub.
-fn accounts(count: u64) -> Vec<String> {
+pub fn accounts(count: u64) -> Vec<String> {
     (1..=count)
         .map(|number| format!("{:012}", number * 111_111_111_111 % 1_000_000_000_000))
         .collect()
 }
 
 /// `each` events of alice in each account and Region, one a second, all accounts at the same time.
-fn sandbox(accounts: &[String], regions: &[&str], each: u32) -> SandboxConfig {
+pub fn sandbox(accounts: &[String], regions: &[&str], each: u32) -> SandboxConfig {
     let mut files = Vec::new();
     for (number, account) in (0..).zip(accounts) {
         for (region_number, region) in (0..).zip(regions) {
@@ -69,7 +69,7 @@ fn october() -> TimeRange {
     range("2026-10-01T00:00:00Z", NOW)
 }
 
-fn alice() -> EventQuery {
+pub fn alice() -> EventQuery {
     question(
         vec![Identity::UserName("alice".parse().unwrap())],
         october(),
@@ -84,12 +84,12 @@ fn by_archive() -> EventQuery {
     }
 }
 
-fn with_archive() -> Setup {
+pub fn with_archive() -> Setup {
     Setup::with_archive(ArchiveSetup::of("cloudtrail_by_account"))
 }
 
 /// Every eventID that the sandbox holds, but for those of `without`.
-fn held(sandbox: &Sandbox, without: &str) -> BTreeSet<String> {
+pub fn held(sandbox: &Sandbox, without: &str) -> BTreeSet<String> {
     let files = sandbox
         .files()
         .iter()
@@ -108,7 +108,7 @@ fn id(event: &Event) -> String {
 }
 
 /// Each event once, all of `expected`.
-fn assert_events(answer: &Answer, expected: &BTreeSet<String>) {
+pub fn assert_events(answer: &Answer, expected: &BTreeSet<String>) {
     let found: Vec<String> = answer.events().map(id).collect();
     let distinct: BTreeSet<String> = found.iter().cloned().collect();
     assert_eq!(found.len(), distinct.len(), "an event came twice");

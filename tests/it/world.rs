@@ -29,6 +29,8 @@ pub struct Setup {
     pub stall_timeout: &'static str,
     /// `routing.first_slice`.
     pub first_slice: &'static str,
+    /// `routing.max_lookup_pages`.
+    pub max_lookup_pages: u64,
 }
 
 /// The sandbox's log group, which holds everything.
@@ -94,6 +96,7 @@ impl Default for Setup {
             own_regions: true,
             stall_timeout: "30s",
             first_slice: "24h",
+            max_lookup_pages: 1_000,
         }
     }
 }
@@ -300,7 +303,10 @@ fn configuration(sandbox: &Sandbox, places: &Places, setup: &Setup) -> Value {
         "event_history": {"requests_per_second": "off"},
         "archives": archives.collect::<Vec<_>>(),
         "log_groups": log_groups.collect::<Vec<_>>(),
-        "routing": {"first_slice": setup.first_slice},
+        "routing": {
+            "first_slice": setup.first_slice,
+            "max_lookup_pages": setup.max_lookup_pages,
+        },
         "limits": {
             "scan_stall_timeout": setup.stall_timeout,
             "concurrent_searches": 1000,

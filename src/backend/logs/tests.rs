@@ -66,6 +66,7 @@ fn scan(query: &EventQuery) -> Scan {
         },
         range: query.range,
         categories: BTreeSet::from([EventCategory::Management]),
+        shares: None,
     }
 }
 

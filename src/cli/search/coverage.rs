@@ -8,7 +8,7 @@ use super::same_question::shell_word;
 use super::table::{accounts_in_words, outcome_in_words, time_text};
 use super::text::printable;
 use crate::grpc::pb::{
-    Completeness, Facet, Facets, OutcomePhase, OutcomeReport, OutcomeState, ReasonCode,
+    Completeness, Facet, Facets, OutcomePhase, OutcomeReport, OutcomeState, Reason, ReasonCode,
     ScanOutcome, SearchSummary, StopReason,
 };
 
@@ -75,6 +75,7 @@ pub(super) fn in_words(
             bad.len() - SPELLED_OUT
         );
     }
+    handed_over(&mut text, &outcomes);
     role_readings(&mut text, &outcomes);
     if summary.provisional_from_time.is_some() {
         let _ = writeln!(
@@ -113,6 +114,31 @@ pub(super) fn in_words(
     text
 }
 
+/// What another backend read instead: no part of what is missing.
+fn handed_over(text: &mut String, outcomes: &[&ScanOutcome]) {
+    let is_handed = |it: &&&ScanOutcome| it.state() == OutcomeState::HandedOver;
+    let handed: Vec<_> = outcomes.iter().filter(is_handed).collect();
+    for outcome in handed.iter().take(SPELLED_OUT) {
+        let code = outcome.reason.as_ref().map(Reason::code);
+        let code = code.unwrap_or_default().as_str_name();
+        let why = code.trim_start_matches("REASON_CODE_").to_ascii_lowercase();
+        let brief = ScanOutcome {
+            reason: None,
+            ..(**outcome).clone()
+        };
+        let _ = writeln!(
+            text,
+            "  {} ({})",
+            outcome_in_words(&brief),
+            why.replace('_', " ")
+        );
+    }
+    if handed.len() > SPELLED_OUT {
+        let more = handed.len() - SPELLED_OUT;
+        let _ = writeln!(text, "  and {more} more (all of them with --output jsonl)");
+    }
+}
+
 /// How roles were read where there was a choice: not of what is told in full already.
 fn role_readings(text: &mut String, outcomes: &[&ScanOutcome]) {
     let good = outcomes.iter().filter(|outcome| !is_bad(outcome));
@@ -139,7 +165,7 @@ fn role_readings(text: &mut String, outcomes: &[&ScanOutcome]) {
 fn is_bad(outcome: &ScanOutcome) -> bool {
     !matches!(
         outcome.state(),
-        OutcomeState::Complete | OutcomeState::NotApplicable
+        OutcomeState::Complete | OutcomeState::NotApplicable | OutcomeState::HandedOver
     )
 }
 
@@ -294,7 +320,6 @@ fn facet_in_words(facet: &Facet) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::grpc::pb::Reason;
 
     fn failed(covered: Option<(i64, i64)>) -> ScanOutcome {
         let time = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });

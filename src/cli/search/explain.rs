@@ -155,6 +155,10 @@ fn scans_in_words(scans: &PlannedScans) -> String {
             text.push_str("  or everything is read, where that turns out to take fewer requests\n");
         }
     }
+    if !scans.hands_over_to.is_empty() {
+        let names = scans.hands_over_to.join(", ");
+        let _ = writeln!(text, "  if it fails or turns out long: {names}");
+    }
     if !scans.checked_afterwards.is_empty() {
         let fields = scans.checked_afterwards.join(", ");
         let _ = writeln!(text, "  checked only afterwards: {fields}");

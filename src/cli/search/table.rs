@@ -12,7 +12,7 @@ use super::Writer;
 use super::text::printable;
 use crate::grpc::pb::search_events_response::Item;
 use crate::grpc::pb::{
-    Event, EventCategory, EventPart, OutcomePhase, Reason, ReasonCode, ScanOutcome,
+    Event, EventCategory, EventPart, OutcomePhase, OutcomeState, Reason, ReasonCode, ScanOutcome,
     SearchEventsResponse, SearchPlan,
 };
 
@@ -129,7 +129,11 @@ impl Writer for TableWriter {
                 self.flush()?;
                 let mut out = io::stdout();
                 for outcome in &report.outcomes {
-                    writeln!(out, "!! {}", outcome_in_words(outcome))?;
+                    let mark = match outcome.state() {
+                        OutcomeState::HandedOver => "--",
+                        _ => "!!",
+                    };
+                    writeln!(out, "{mark} {}", outcome_in_words(outcome))?;
                 }
                 Ok(())
             }
@@ -275,9 +279,12 @@ pub(super) fn outcome_in_words(outcome: &ScanOutcome) -> String {
     } else {
         state.replace('_', " ")
     };
+    let what = match outcome.state() {
+        OutcomeState::HandedOver => format!("{state} to{place}: {backend}"),
+        _ => format!("{state} {backend}{place}"),
+    };
     let mut text = format!(
-        "{} {backend}{place} {} in {regions}{}, {} to {}",
-        state,
+        "{what} {} in {regions}{}, {} to {}",
         accounts_in_words(&outcome.account_ids),
         events_in_words(outcome.events.as_ref()),
         time_text(outcome.start_time.as_ref()),

@@ -42,6 +42,7 @@ enum StateOrder {
     Skipped,
     Unverified,
     NotApplicable,
+    HandedOver,
     Complete,
 }
 
@@ -178,6 +179,7 @@ fn taken_apart(outcome: ScanOutcome) -> (Kind, Group) {
             OutcomeState::Skipped => StateOrder::Skipped,
             OutcomeState::Unverified => StateOrder::Unverified,
             OutcomeState::NotApplicable => StateOrder::NotApplicable,
+            OutcomeState::HandedOver => StateOrder::HandedOver,
             OutcomeState::Complete => StateOrder::Complete,
         },
         backend,
@@ -327,6 +329,7 @@ fn state(state: StateOrder) -> pb::OutcomeState {
         StateOrder::Skipped => pb::OutcomeState::Skipped,
         StateOrder::Unverified => pb::OutcomeState::Unverified,
         StateOrder::NotApplicable => pb::OutcomeState::NotApplicable,
+        StateOrder::HandedOver => pb::OutcomeState::HandedOver,
         StateOrder::Complete => pb::OutcomeState::Complete,
     }
 }
@@ -407,6 +410,7 @@ fn reason_code(code: ReasonCode) -> pb::ReasonCode {
         ReasonCode::NotInLogGroup => pb::ReasonCode::NotInLogGroup,
         ReasonCode::ArchiveUnusable => pb::ReasonCode::ArchiveUnusable,
         ReasonCode::AgedOut => pb::ReasonCode::AgedOut,
+        ReasonCode::MaxLookupPages => pb::ReasonCode::MaxLookupPages,
         ReasonCode::UnreadableRecords => pb::ReasonCode::UnreadableRecords,
         ReasonCode::NoLogFiles => pb::ReasonCode::NoLogFiles,
         ReasonCode::MaxEvents => pb::ReasonCode::MaxEvents,

@@ -55,7 +55,11 @@ pub fn to_wire(planned: PlannedSearch) -> (pb::PlanSearchResponse, Vec<Entry>) {
 }
 
 fn group(group: PlannedGroup) -> pb::PlannedScans {
-    let PlannedGroup { scans, asks } = group;
+    let PlannedGroup {
+        scans,
+        asks,
+        receivers,
+    } = group;
     let (start, end) = bounds(scans.range);
     let mut wire = pb::PlannedScans {
         backend: backend(scans.backend).into(),
@@ -69,6 +73,7 @@ fn group(group: PlannedGroup) -> pb::PlannedScans {
         end_time: Some(end),
         scans: count(scans.scans.len()),
         estimate: Some(estimate(&scans.estimate)),
+        hands_over_to: receivers.iter().map(ToString::to_string).collect(),
         ..pb::PlannedScans::default()
     };
     match asks {

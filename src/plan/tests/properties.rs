@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::plan::accepted::Accepted;
 use crate::plan::facts::{AcceptedGap, Routing};
-use crate::plan::{QueryPlan, Scan, ScanTarget, plan};
+use crate::plan::hand_over::{Divided, Receiver, ReceiverStore, Rest, Rests, Taking};
+use crate::plan::{QueryPlan, Scan, ScanId, ScanTarget, plan};
 use crate::query::{BackendKind, EventId, EventKey, ResumePoint};
 
 const REGIONS: [&str; 3] = ["eu-west-1", "us-east-1", "ap-south-1"];
@@ -211,6 +212,7 @@ fn some_facts() -> impl Strategy<Value = Facts> {
                 settle_time: SignedDuration::from_mins(30),
                 first_slice: SignedDuration::from_mins(slice * 7),
                 insights_min_interval: SignedDuration::from_hours(insights),
+                ..Routing::default()
             },
         },
     )
@@ -380,6 +382,100 @@ proptest! {
                     let regions = regions.as_ref().expect("always named");
                     stays_within(&archive.holds, scan, accounts, regions)?;
                     is_settled(scan.range, &plan, &facts)?;
+                }
+            }
+        }
+    }
+
+    /// Wherever a scan of event history ends: every second of its rest is given to one receiver or
+    /// kept, and nobody is given what it may not hold or may not be asked.
+    #[test]
+    fn every_second_of_a_rest_is_given_once_or_kept(
+        query in some_query(),
+        facts in some_facts(),
+        at in prop::collection::vec(0.0..1.0_f64, 1..6),
+        holds_all in any::<bool>(),
+    ) {
+        let plan = plan(&query, &facts, now());
+        let delivered = ago(0).plus(-facts.routing.archive_delay.as_secs());
+        let taking = if holds_all { Taking::WhoHoldsAll } else { Taking::Anyone };
+        for (scan, at) in plan.scans.iter().zip(at.iter().cycle()) {
+            #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
+            let read = (scan.range.duration().as_secs() as f64 * at) as i64;
+            let Some(rest) = query.order.rest(scan.range, query.order.skip(scan.range, read)) else {
+                continue;
+            };
+            let Divided { given, kept } = plan.receivers.divide(scan.id, rest, taking);
+            let ranges = given.iter().map(|(_, range)| *range).chain(kept.iter().copied());
+            let seconds: i64 = ranges.clone().map(|range| range.duration().as_secs()).sum();
+            prop_assert_eq!(seconds, rest.duration().as_secs());
+            prop_assert!(rest.without(ranges).is_empty());
+            for (id, range) in given {
+                let ScanTarget::EventHistory { account, region, .. } = &scan.target else {
+                    panic!("only event history hands over");
+                };
+                prop_assert!(range.end() <= delivered);
+                let receiver = plan.receivers.get(id);
+                prop_assert!(!holds_all || receiver.lacks.is_empty());
+                let rest = Rest { account: *account, region: region.clone(), range };
+                let rests = Rests::of(rest);
+                let took_over = receiver.scan(ScanId(0), &rests, SignedDuration::ZERO);
+                prop_assert!(query.allows(took_over.target.backend()));
+                let (holds, accounts, regions) = match &took_over.target {
+                    ScanTarget::Logs { log_group, accounts, regions, .. } => (&log_group.holds, accounts, regions),
+                    ScanTarget::Athena { archive, accounts, regions } => {
+                        prop_assert!(archive.table.is_ok());
+                        (&archive.holds, accounts, regions.as_ref().expect("always named"))
+                    }
+                    ScanTarget::EventHistory { .. } => panic!("handed over to itself"),
+                };
+                stays_within(holds, &took_over, accounts, regions)?;
+                prop_assert!(!plan.receivers.names(scan.id).is_empty());
+            }
+        }
+    }
+
+    /// The one scan that takes rests over owns every second of them, and no other.
+    #[test]
+    fn one_scan_owns_all_rests_and_nothing_else(
+        rests in prop::collection::vec((1..4_u64, 0..3_usize, 0..40_i64, 1..20_i64), 1..12),
+    ) {
+        let mut owned = BTreeSet::new();
+        let mut all: Option<Rests> = None;
+        for (number, place, start, length) in rests {
+            // As scans are: no two own a second of the same account and Region.
+            let seconds = start..start + length;
+            if seconds.clone().any(|second| owned.contains(&(number, place, second))) {
+                continue;
+            }
+            owned.extend(seconds.map(|second| (number, place, second)));
+            let second = |second| EventTime::from_second(second).unwrap();
+            let range = TimeRange::new(second(start), second(start + length)).unwrap();
+            let rest = Rest { account: account(number), region: region(REGIONS[place]), range };
+            match &mut all {
+                Some(all) => all.add(rest),
+                None => all = Some(Rests::of(rest)),
+            }
+        }
+        let facts = with(facts(), archive("archive"));
+        let receiver = Receiver {
+            store: ReceiverStore::Archive(Arc::clone(&facts.archives[0])),
+            lacks: Vec::new(),
+        };
+        let scan = receiver.scan(ScanId(7), &all.expect("the first is always one"), SignedDuration::ZERO);
+        let shares = scan.shares.as_ref().expect("it took over");
+        for number in 1..4_u64 {
+            for (place, name) in REGIONS.iter().enumerate() {
+                for second in -1..61_i64 {
+                    let time = EventTime::from_second(second).unwrap();
+                    let owners = shares.iter().filter(|share| {
+                        share.accounts.contains(&account(number))
+                            && share.regions.contains(&region(name))
+                            && share.range.contains(time)
+                    });
+                    let owners = owners.count();
+                    prop_assert_eq!(owners, usize::from(owned.contains(&(number, place, second))));
+                    prop_assert!(owners == 0 || scan.range.contains(time));
                 }
             }
         }

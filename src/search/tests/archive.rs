@@ -1,6 +1,7 @@
 //! An archive beside the scripted event histories: what it holds, and what reading it scans.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use proptest::prelude::*;
@@ -29,6 +30,8 @@ pub struct Archive {
     pub events: Vec<(AccountId, i64, u32)>,
     /// A query that passes the byte limit is stopped, as one that runs for long is; else it ends.
     pub stopped: bool,
+    /// Queries begun.
+    pub queries: Arc<AtomicUsize>,
 }
 
 impl Archive {
@@ -83,6 +86,7 @@ struct ArchiveReader {
     started: bool,
     stopped: bool,
     search: Arc<SearchContext>,
+    queries: Arc<AtomicUsize>,
 }
 
 impl Backend for Archive {
@@ -105,6 +109,7 @@ impl Backend for Archive {
             started: false,
             stopped: self.stopped,
             search: Arc::clone(search),
+            queries: Arc::clone(&self.queries),
         })
     }
 }
@@ -119,6 +124,8 @@ impl ScanReader for ArchiveReader {
         };
         if !std::mem::replace(&mut self.started, true) {
             let spent = budget.is_spent();
+            self.queries
+                .fetch_add(usize::from(!spent), Ordering::Relaxed);
             if !spent {
                 budget.spend(SCANNED);
                 cost.bytes_scanned_total = SCANNED;
@@ -172,7 +179,7 @@ proptest! {
         events.dedup_by_key(|(_, _, id)| *id);
         let mut ids = std::collections::HashSet::new();
         events.retain(|(_, _, id)| ids.insert(*id));
-        let archive = Archive { events, stopped };
+        let archive = Archive { events, stopped, ..Archive::default() };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
             let histories = vec![super::fake::Script::default(); 3];

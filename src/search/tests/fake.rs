@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::archive::Archive;
-use crate::backend::{Asks, Backend, Page, PageCost, ScanError, ScanReader, SearchContext};
+use crate::backend::{Asks, Backend, Lost, Page, PageCost, ScanError, ScanReader, SearchContext};
 use crate::clock::Clock;
 use crate::plan::facts::{AccountFacts, ArchiveFacts, LogGroupFacts, Routing};
 use crate::plan::{Inventory, Reason, ReasonCode, Scan, ScanTarget};
@@ -46,6 +46,8 @@ pub struct Script {
     pub no_turn: bool,
     /// Give the events as they are listed, in order or not.
     pub as_listed: bool,
+    /// What lies longer than so many seconds before now has left this history.
+    pub forgets: Option<i64>,
 }
 
 /// All histories, by account; one Region each.
@@ -71,6 +73,8 @@ struct FakeReader {
     rest: Vec<Event>,
     order: SearchOrder,
     bound: EventTime,
+    /// What has left the history and is not told yet.
+    forgotten: Option<TimeRange>,
     script: Script,
     page: usize,
     permits: Arc<Semaphore>,
@@ -98,6 +102,8 @@ impl Backend for FakeHistories {
             .map(|(ago, id)| event(*account, NOW - ago, *id))
             .filter(|event| scan.range.contains(event.key.time))
             .collect();
+        let horizon = (script.forgets).and_then(|ago| EventTime::from_second(NOW - ago));
+        rest.retain(|event| horizon.is_none_or(|horizon| event.key.time >= horizon));
         // In order, but the events of a second in none in particular.
         if !script.as_listed {
             rest.sort_by_key(|event| (order.rank(event.key.time), scrambled(event)));
@@ -106,6 +112,7 @@ impl Backend for FakeHistories {
             rest,
             order,
             bound: order.first(scan.range),
+            forgotten: horizon.and_then(|horizon| scan.range.before(horizon)),
             script,
             page: 0,
             permits: Arc::clone(&self.permits),
@@ -147,6 +154,29 @@ impl ScanReader for FakeReader {
                 cost,
             });
         }
+        let forgotten = self.forgotten.take();
+        let aged_out = Reason::new(ReasonCode::AgedOut, "scripted");
+        if let (Some(range), SearchOrder::OldestFirst) = (forgotten, self.order) {
+            self.bound = range.end();
+            return Ok(Page {
+                cost,
+                bound: Some(self.bound),
+                lost: Some(Lost {
+                    range,
+                    reason: aged_out,
+                }),
+                ..Page::default()
+            });
+        }
+        if let (Some(range), true) = (forgotten, self.rest.is_empty()) {
+            return Err(ScanError {
+                reason: aged_out,
+                not_applicable: false,
+                stopped_at: Some(range.last()),
+                cost,
+            });
+        }
+        self.forgotten = forgotten;
         let count = self.script.page.max(1).min(self.rest.len());
         let events: Vec<Event> = self.rest.drain(..count).collect();
         for event in &events {
@@ -158,7 +188,7 @@ impl ScanReader for FakeReader {
                 memory_bytes: count as u64 * 1_000,
                 ..cost
             },
-            end: self.rest.is_empty(),
+            end: self.rest.is_empty() && self.forgotten.is_none(),
             bound: Some(self.bound),
             events,
             role_reading: None,
@@ -271,6 +301,17 @@ pub fn world_beside(
     limits: EngineLimits,
     archive: Archive,
 ) -> World {
+    world_routed(scripts, permits, limits, archive, Routing::default())
+}
+
+/// The same, routed so.
+pub fn world_routed(
+    scripts: Vec<Script>,
+    permits: usize,
+    limits: EngineLimits,
+    archive: Archive,
+    routing: Routing,
+) -> World {
     let region: Region = "us-east-1".parse().unwrap();
     let answers = Arc::new(AtomicUsize::new(0));
     let accounts = (0..scripts.len())
@@ -292,7 +333,7 @@ pub fn world_beside(
         clock: Clock::starting_at(Timestamp::from_second(NOW).unwrap()),
         accounts: AccountsView::fixed(Inventory::of_list(accounts)),
         accepted_gaps: Arc::default(),
-        routing: Routing::default(),
+        routing,
         limits,
         lookup_interval: Duration::from_millis(500),
         facts: Arc::new(Archives(archive.facts().into_iter().collect())),

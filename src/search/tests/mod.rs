@@ -2,5 +2,6 @@
 
 mod archive;
 mod fake;
+mod hand_over;
 mod properties;
 mod stream;

@@ -12,7 +12,7 @@ use crate::query::{EventQuery, ResumePoint, SearchOrder};
 use crate::search::resume::ResumeToken;
 use crate::search::{EngineLimits, SearchItem, StopReason};
 
-const HOUR: i64 = 3_600;
+pub(super) const HOUR: i64 = 3_600;
 
 fn script(breaks: bool) -> impl Strategy<Value = Script> {
     let events = prop::collection::vec((1..60_i64, 0..1_000_u32), 0..40);
@@ -28,16 +28,14 @@ fn script(breaks: bool) -> impl Strategy<Value = Script> {
                     page,
                     turns,
                     breaks_at_page,
-                    dead: false,
-                    no_turn: false,
-                    as_listed: false,
+                    ..Script::default()
                 }
             }
         },
     )
 }
 
-fn tight() -> impl Strategy<Value = (usize, EngineLimits)> {
+pub(super) fn tight() -> impl Strategy<Value = (usize, EngineLimits)> {
     (
         1..4_usize,
         prop::sample::select(vec![1_u64, 200_000, 64 << 20]),
@@ -54,7 +52,7 @@ fn tight() -> impl Strategy<Value = (usize, EngineLimits)> {
 }
 
 /// Runs `future`; a search that is stuck runs out of time.
-fn run<T>(future: impl Future<Output = T>) -> T {
+pub(super) fn run<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
@@ -66,7 +64,7 @@ fn run<T>(future: impl Future<Output = T>) -> T {
         })
 }
 
-fn orders() -> impl Strategy<Value = SearchOrder> {
+pub(super) fn orders() -> impl Strategy<Value = SearchOrder> {
     prop::sample::select(vec![SearchOrder::NewestFirst, SearchOrder::OldestFirst])
 }
 
@@ -78,7 +76,10 @@ fn ask(order: SearchOrder) -> EventQuery {
 }
 
 /// The naive answer: every event of every script, in order.
-fn oracle(order: SearchOrder, scripts: &[Script]) -> Vec<(i64, crate::query::AccountId, String)> {
+pub(super) fn oracle(
+    order: SearchOrder,
+    scripts: &[Script],
+) -> Vec<(i64, crate::query::AccountId, String)> {
     let mut all: Vec<_> = scripts
         .iter()
         .enumerate()

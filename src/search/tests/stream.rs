@@ -18,10 +18,7 @@ fn dense(events: u32) -> Script {
         events: (0..events).map(|id| (i64::from(id) + 1, id)).collect(),
         page: 10,
         turns: 3,
-        dead: false,
-        breaks_at_page: None,
-        no_turn: false,
-        as_listed: false,
+        ..Script::default()
     }
 }
 

@@ -70,6 +70,7 @@ pub async fn hold_data(
         (Present::HorizonInside, Reading::History, 2),
         (Present::Soon, Reading::Both, both.min(1)),
         (Present::SeamInside, Reading::Both, both),
+        (Present::SeamInside, Reading::HandedOver, both.min(1)),
         (Present::Late, Reading::Archive, usize::MAX),
     ] {
         if of_a_kind == 0 {
@@ -82,7 +83,8 @@ pub async fn hold_data(
             stall_timeout: "5m",
             ..Setup::with_archive(archive)
         };
-        let world = World::start(sandbox(data.clone(), now), &setup).await;
+        let config = reading.prepared(sandbox(data.clone(), now));
+        let world = World::start(config, &setup).await;
         let held = Held {
             world: &world,
             lake: &lake,

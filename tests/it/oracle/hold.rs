@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use futures::{StreamExt, stream};
 use identity_trail::plan::OutcomeState;
 use identity_trail::query::{BackendKind, EventTime, SearchOrder, TimeRange};
+use identity_trail::sandbox::{Denial, SandboxConfig};
 
 use super::identities::Who;
 use super::naive::{Asked, Lake, Place};
@@ -25,6 +26,20 @@ pub enum Reading {
     Logs,
     /// Event history and the log group.
     HistoryAndLogs,
+    /// The archive or the log group, in the place of an event history that refuses every lookup.
+    HandedOver,
+}
+
+impl Reading {
+    /// The sandbox refuses what is to be handed over.
+    pub fn prepared(self, mut sandbox: SandboxConfig) -> SandboxConfig {
+        if self == Self::HandedOver {
+            let lookups = "cloudtrail:LookupEvents".to_owned();
+            let denied = &mut sandbox.faults.denied_actions;
+            denied.insert(lookups, Denial::NotAllowed);
+        }
+        sandbox
+    }
 }
 
 /// What was compared.
@@ -135,7 +150,7 @@ impl Held<'_> {
         }
         let together = match self.reading {
             Reading::Archive | Reading::Logs => TOGETHER,
-            Reading::Both | Reading::History | Reading::HistoryAndLogs => 1,
+            Reading::Both | Reading::History | Reading::HistoryAndLogs | Reading::HandedOver => 1,
         };
         let kinds = kinds.into_values().flat_map(|kind| {
             let step = kind.len().div_ceil(self.of_a_kind);
@@ -157,7 +172,7 @@ impl Held<'_> {
         let mut query = question(identities, range);
         query.order = order;
         query.backends = match self.reading {
-            Reading::Both | Reading::HistoryAndLogs => Vec::new(),
+            Reading::Both | Reading::HistoryAndLogs | Reading::HandedOver => Vec::new(),
             Reading::History => vec![BackendKind::EventHistory],
             Reading::Archive => vec![BackendKind::Athena],
             Reading::Logs => vec![BackendKind::Logs],
@@ -168,14 +183,21 @@ impl Held<'_> {
         let archive = self
             .archive
             .filter(|_| self.reading != Reading::History && !unseen);
-        let log_group = matches!(self.reading, Reading::Logs | Reading::HistoryAndLogs);
+        let log_group = match self.reading {
+            Reading::Logs | Reading::HistoryAndLogs => true,
+            Reading::HandedOver => self.archive.is_none(),
+            Reading::Both | Reading::History | Reading::Archive => false,
+        };
         let asked = Asked {
             places: &self.world.places,
             start: times.0,
             end: times.1,
             now: EventTime::floor(answer.plan().now).second(),
             horizon: answer.plan().horizon.second(),
-            history: !matches!(self.reading, Reading::Archive | Reading::Logs),
+            history: !matches!(
+                self.reading,
+                Reading::Archive | Reading::Logs | Reading::HandedOver
+            ),
             archive: if log_group {
                 Some(i64::MIN)
             } else {

@@ -18,8 +18,9 @@ async fn hold(name: &str, data: &Data) -> Tally {
         ("filter", Present::Late, Reading::Logs, usize::MAX),
         ("insights", Present::Late, Reading::Logs, usize::MAX),
         ("auto", Present::SeamInside, Reading::HistoryAndLogs, 1),
+        ("auto", Present::SeamInside, Reading::HandedOver, 1),
     ] {
-        let mut config = sandbox(data.clone(), present.of(&lake));
+        let mut config = reading.prepared(sandbox(data.clone(), present.of(&lake)));
         config.logs.filter_rate = None;
         config.logs.retention_days = 36_500;
         // Pages are small, and empty where nothing matches.
