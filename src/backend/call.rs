@@ -16,8 +16,8 @@ use crate::federation::aws_error::{self, AwsFailure, FailureKind};
 /// Attempts after failures that are not throttles.
 const ATTEMPTS: u32 = 3;
 
-/// How long a call that AWS throttles is repeated.
-pub(super) const THROTTLED_FOR: Duration = Duration::from_secs(25);
+/// How long a call that AWS throttles is repeated, where nothing else is said.
+const THROTTLED_FOR: Duration = Duration::from_secs(25);
 
 /// Calls made, and those that were throttled.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -56,58 +56,58 @@ impl Backoff {
     }
 }
 
-/// Calls until it succeeds, AWS refuses, it failed three times, or it was throttled for
-/// `throttled_for`. Counts into `tally`. Dropping the future ends it between attempts or breaks the
-/// one under way off.
+/// When a call that failed is made again.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Again<W = fn() -> bool> {
+    throttled_for: Duration,
+    attempts: u32,
+    wanted: W,
+}
+
+impl Default for Again {
+    /// After three failures of other kinds, or throttles for [`THROTTLED_FOR`], it is given up.
+    fn default() -> Self {
+        Self {
+            throttled_for: THROTTLED_FOR,
+            attempts: ATTEMPTS,
+            wanted: || true,
+        }
+    }
+}
+
+impl<W> Again<W> {
+    /// How long it is repeated while AWS throttles it.
+    pub fn throttled_for(self, throttled_for: Duration) -> Self {
+        Self {
+            throttled_for,
+            ..self
+        }
+    }
+
+    /// Only if it was throttled: a call that failed otherwise may have begun something.
+    pub fn only_if_throttled(self) -> Self {
+        Self {
+            attempts: 1,
+            ..self
+        }
+    }
+
+    /// A throttled call, which AWS surely has not acted on, is repeated only while it is wanted. One
+    /// that failed otherwise is repeated nevertheless: what it began must become known.
+    pub fn while_wanted<V: Fn() -> bool>(self, wanted: V) -> Again<V> {
+        Again {
+            throttled_for: self.throttled_for,
+            attempts: self.attempts,
+            wanted,
+        }
+    }
+}
+
+/// Calls until it succeeds, AWS refuses, or it is not to be made `again`. Counts into `tally`.
+/// Dropping the future ends it between attempts or breaks the one under way off.
 pub(super) async fn repeat<T, E, F>(
     action: &str,
-    throttled_for: Duration,
-    tally: &mut Tally,
-    call: impl FnMut() -> F,
-) -> Result<T, AwsFailure>
-where
-    E: ProvideErrorMetadata + Error + 'static,
-    F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
-{
-    repeat_while(|| true, action, throttled_for, tally, call).await
-}
-
-/// The same, and a throttled call, which AWS surely has not acted on, is repeated only while it is
-/// wanted. One that failed otherwise is repeated nevertheless: what it began must become known.
-pub(super) async fn repeat_while<T, E, F>(
-    wanted: impl Fn() -> bool,
-    action: &str,
-    throttled_for: Duration,
-    tally: &mut Tally,
-    call: impl FnMut() -> F,
-) -> Result<T, AwsFailure>
-where
-    E: ProvideErrorMetadata + Error + 'static,
-    F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
-{
-    attempt(ATTEMPTS, wanted, action, throttled_for, tally, call).await
-}
-
-/// The same, and only a throttled call is repeated: any other that failed may have begun something.
-pub(super) async fn repeat_throttled<T, E, F>(
-    wanted: impl Fn() -> bool,
-    action: &str,
-    throttled_for: Duration,
-    tally: &mut Tally,
-    call: impl FnMut() -> F,
-) -> Result<T, AwsFailure>
-where
-    E: ProvideErrorMetadata + Error + 'static,
-    F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
-{
-    attempt(1, wanted, action, throttled_for, tally, call).await
-}
-
-async fn attempt<T, E, F>(
-    attempts: u32,
-    wanted: impl Fn() -> bool,
-    action: &str,
-    throttled_for: Duration,
+    again: Again<impl Fn() -> bool>,
     tally: &mut Tally,
     mut call: impl FnMut() -> F,
 ) -> Result<T, AwsFailure>
@@ -115,7 +115,7 @@ where
     E: ProvideErrorMetadata + Error + 'static,
     F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
 {
-    let give_up = Instant::now() + throttled_for;
+    let give_up = Instant::now() + again.throttled_for;
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(3));
     let mut failures = 0;
     loop {
@@ -124,7 +124,7 @@ where
             Ok(answer) => return Ok(answer),
             Err(error) => aws_error::failure(action, &error),
         };
-        let again = match failure.kind {
+        let repeat = match failure.kind {
             FailureKind::Throttled => {
                 tally.throttles += 1;
                 Instant::now() < give_up
@@ -135,18 +135,18 @@ where
             | FailureKind::Transient
             | FailureKind::Expired => {
                 failures += 1;
-                failures < attempts
+                failures < again.attempts
             }
             FailureKind::Denied
             | FailureKind::UnknownClient
             | FailureKind::NoSession
             | FailureKind::Refused => false,
         };
-        if !again {
+        if !repeat {
             return Err(failure);
         }
         tokio::time::sleep(backoff.delay()).await;
-        if failure.kind == FailureKind::Throttled && !wanted() {
+        if failure.kind == FailureKind::Throttled && !(again.wanted)() {
             return Err(failure);
         }
     }

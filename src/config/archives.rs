@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
-use serde_saphyr::Spanned;
 
 use super::accounts::{AccessKeys, CredentialsOf, ExternalId, RoleArnTemplate};
-use super::{Invalid, value};
+use super::stores::{self, Store, TrailArn};
+use super::value;
 use crate::query::{AccountId, EventCategory, Region, RoleName};
 
 /// One archive: where its Athena is, how its table is partitioned, what it holds.
@@ -14,7 +14,7 @@ use crate::query::{AccountId, EventCategory, Region, RoleName};
 #[serde(deny_unknown_fields)]
 pub struct Archive {
     /// What requests and answers call it.
-    #[serde(deserialize_with = "archive_name")]
+    #[serde(deserialize_with = "stores::configured_name")]
     pub name: String,
     /// The account where Athena runs.
     #[serde(deserialize_with = "value::text")]
@@ -57,16 +57,22 @@ pub struct Archive {
     #[serde(default, deserialize_with = "value::optional_text")]
     pub trail: Option<TrailArn>,
     /// Whether searches find out of which accounts and days it has log files at all.
-    #[serde(default = "yes")]
+    #[serde(default = "stores::yes")]
     pub verify_days: bool,
     /// Bytes in the table for a day's events of all accounts, for estimates; none is unknown.
     #[serde(default, deserialize_with = "bytes_per_day")]
     pub estimated_bytes_per_day: Option<u64>,
     /// Queries that the service runs on this archive at the same time.
-    #[serde(default = "default_queries", deserialize_with = "queries")]
+    #[serde(
+        default = "stores::default_queries",
+        deserialize_with = "stores::queries::<_, 200>"
+    )]
     pub max_concurrent_queries: u64,
     /// A query that takes longer is stopped. Athena's own limit is 30 minutes.
-    #[serde(default = "default_query_timeout", deserialize_with = "query_timeout")]
+    #[serde(
+        default = "stores::longest::<30>",
+        deserialize_with = "stores::query_timeout::<_, 30>"
+    )]
     pub query_timeout: Duration,
 }
 
@@ -161,61 +167,31 @@ pub struct Holds {
     /// The first whole day (UTC) that it holds.
     pub first_day: jiff::civil::Date,
     /// Whether it holds read-only events.
-    #[serde(default = "yes")]
+    #[serde(default = "stores::yes")]
     pub reads: bool,
     /// Whether it holds events that are not read-only.
-    #[serde(default = "yes")]
+    #[serde(default = "stores::yes")]
     pub writes: bool,
     /// AWS services (`eventSource`) that its trail leaves out, such as `kms.amazonaws.com`.
     #[serde(default)]
     pub excluded_event_sources: Vec<String>,
     /// The categories that its trail records.
-    #[serde(default = "management", deserialize_with = "categories")]
+    #[serde(
+        default = "stores::management",
+        deserialize_with = "stores::categories"
+    )]
     pub categories: Vec<EventCategory>,
 }
 
-/// A trail's ARN: `arn:PARTITION:cloudtrail:REGION:ACCOUNT:trail/NAME`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TrailArn {
-    text: String,
-    /// The account that owns it.
-    pub account: AccountId,
-    /// Its home Region.
-    pub region: Region,
-}
+impl Store for Archive {
+    const SECTION: &'static str = "archives";
+    const KIND: &'static str = "archive";
 
-impl TrailArn {
-    /// The ARN as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.text
+    fn name(&self) -> &str {
+        &self.name
     }
-}
 
-impl std::str::FromStr for TrailArn {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const EXPECTED: &str =
-            "a trail's ARN is arn:PARTITION:cloudtrail:REGION:ACCOUNT:trail/NAME";
-        let parts: Vec<&str> = text.splitn(6, ':').collect();
-        let ["arn", partition, "cloudtrail", region, account, resource] = parts[..] else {
-            return Err(EXPECTED);
-        };
-        let named = resource.strip_prefix("trail/");
-        if partition.is_empty() || named.is_none_or(str::is_empty) {
-            return Err(EXPECTED);
-        }
-        Ok(Self {
-            text: text.to_owned(),
-            account: account.parse().map_err(|_| EXPECTED)?,
-            region: region.parse().map_err(|_| EXPECTED)?,
-        })
-    }
-}
-
-impl Archive {
-    pub(super) fn access_keys(&self) -> AccessKeys<'_> {
+    fn access_keys(&self) -> AccessKeys<'_> {
         AccessKeys {
             role_name: self.role_name.as_ref(),
             role_arn: self.role_arn.as_ref(),
@@ -223,67 +199,10 @@ impl Archive {
             hub: self.credentials == Some(CredentialsOf::Hub),
         }
     }
-}
 
-pub(super) fn check(archives: &[Spanned<Archive>]) -> Result<(), Invalid> {
-    let mut names = std::collections::HashSet::new();
-    for (index, entry) in archives.iter().enumerate() {
-        let archive = &entry.value;
-        let refuse = |key: &str, why: String| {
-            let line = Some(entry.referenced.line());
-            Err(Invalid::new(format!("archives[{index}]{key}"), line, why))
-        };
-        if !names.insert(&archive.name) {
-            return refuse(
-                ".name",
-                format!("archive `{}` is listed twice", archive.name),
-            );
-        }
-        if let Some(conflict) = archive.access_keys().conflict() {
-            return refuse("", conflict.into());
-        }
-        if !archive.holds.reads && !archive.holds.writes {
-            return refuse(
-                ".holds",
-                "an archive without reads and writes holds nothing: set one to true".into(),
-            );
-        }
+    fn holds_anything(&self) -> bool {
+        self.holds.reads || self.holds.writes
     }
-    Ok(())
-}
-
-pub(super) fn yes() -> bool {
-    true
-}
-
-pub(super) fn management() -> Vec<EventCategory> {
-    vec![EventCategory::Management]
-}
-
-pub(super) fn categories<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Vec<EventCategory>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "snake_case")]
-    enum Category {
-        Management,
-        Data,
-        NetworkActivity,
-    }
-    let listed = Vec::<Category>::deserialize(deserializer)?;
-    if listed.is_empty() {
-        return Err(serde::de::Error::custom(
-            "the list is empty: allowed are management, data and network_activity",
-        ));
-    }
-    Ok(listed
-        .into_iter()
-        .map(|category| match category {
-            Category::Management => EventCategory::Management,
-            Category::Data => EventCategory::Data,
-            Category::NetworkActivity => EventCategory::NetworkActivity,
-        })
-        .collect())
 }
 
 fn default_catalog() -> String {
@@ -292,18 +211,6 @@ fn default_catalog() -> String {
 
 fn default_workgroup() -> String {
     "primary".into()
-}
-
-fn default_queries() -> u64 {
-    5
-}
-
-fn default_query_timeout() -> Duration {
-    Duration::from_mins(30)
-}
-
-fn archive_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    value::name(deserializer, 1..=64, "_-.")
 }
 
 fn table_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
@@ -318,19 +225,8 @@ fn workgroup<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Er
     value::name(deserializer, 1..=128, "._-")
 }
 
-fn queries<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    value::count(deserializer, 1..=200)
-}
-
 fn bytes_per_day<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     value::count(deserializer, 1..=1_000_000_000_000_000).map(Some)
-}
-
-fn query_timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    value::duration(
-        deserializer,
-        Duration::from_secs(1)..=Duration::from_mins(30),
-    )
 }
 
 fn output_location<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {

@@ -5,11 +5,10 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Deserializer};
-use serde_saphyr::Spanned;
 
 use super::accounts::{AccessKeys, CredentialsOf, ExternalId, RoleArnTemplate};
-use super::archives::{categories, management, yes};
-use super::{Invalid, value};
+use super::stores::{self, Store, TrailArn};
+use super::value;
 use crate::query::{AccountId, EventCategory, EventTime, Region, RoleName};
 
 /// One log group: where it is, what it holds, how it is read.
@@ -17,7 +16,7 @@ use crate::query::{AccountId, EventCategory, EventTime, Region, RoleName};
 #[serde(deny_unknown_fields)]
 pub struct LogGroup {
     /// What requests and answers call it.
-    #[serde(deserialize_with = "configured_name")]
+    #[serde(deserialize_with = "stores::configured_name")]
     pub name: String,
     /// The account that the log group is in (or the monitoring account that reads it by its ARN).
     #[serde(deserialize_with = "value::text")]
@@ -42,14 +41,23 @@ pub struct LogGroup {
     pub log_group: String,
     /// What the log group holds.
     pub holds: Holds,
+    /// The trail that fills the log group, for checks; by default those that deliver to it.
+    #[serde(default, deserialize_with = "value::optional_text")]
+    pub trail: Option<TrailArn>,
     /// Which API reads it.
     #[serde(default)]
     pub read_with: ReadWith,
     /// Logs Insights queries that the service runs here at the same time.
-    #[serde(default = "default_queries", deserialize_with = "queries")]
+    #[serde(
+        default = "stores::default_queries",
+        deserialize_with = "stores::queries::<_, 100>"
+    )]
     pub max_concurrent_queries: u64,
     /// A Logs Insights query that takes longer is stopped. AWS's own limit is 60 minutes.
-    #[serde(default = "default_query_timeout", deserialize_with = "query_timeout")]
+    #[serde(
+        default = "stores::longest::<60>",
+        deserialize_with = "stores::query_timeout::<_, 60>"
+    )]
     pub query_timeout: Duration,
 }
 
@@ -70,16 +78,19 @@ pub struct Holds {
     #[serde(default, deserialize_with = "retention_days")]
     pub retention_days: Option<u64>,
     /// Whether it holds read-only events.
-    #[serde(default = "yes")]
+    #[serde(default = "stores::yes")]
     pub reads: bool,
     /// Whether it holds events that are not read-only.
-    #[serde(default = "yes")]
+    #[serde(default = "stores::yes")]
     pub writes: bool,
     /// AWS services (`eventSource`) that its trail leaves out, such as `kms.amazonaws.com`.
     #[serde(default)]
     pub excluded_event_sources: Vec<String>,
     /// The categories that its trail records.
-    #[serde(default = "management", deserialize_with = "categories")]
+    #[serde(
+        default = "stores::management",
+        deserialize_with = "stores::categories"
+    )]
     pub categories: Vec<EventCategory>,
 }
 
@@ -113,8 +124,15 @@ impl Holds {
     }
 }
 
-impl LogGroup {
-    pub(super) fn access_keys(&self) -> AccessKeys<'_> {
+impl Store for LogGroup {
+    const SECTION: &'static str = "log_groups";
+    const KIND: &'static str = "log group";
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn access_keys(&self) -> AccessKeys<'_> {
         AccessKeys {
             role_name: self.role_name.as_ref(),
             role_arn: self.role_arn.as_ref(),
@@ -122,46 +140,18 @@ impl LogGroup {
             hub: self.credentials == Some(CredentialsOf::Hub),
         }
     }
-}
 
-pub(super) fn check(log_groups: &[Spanned<LogGroup>]) -> Result<(), Invalid> {
-    let mut names = std::collections::HashSet::new();
-    for (index, entry) in log_groups.iter().enumerate() {
-        let group = &entry.value;
-        let refuse = |key: &str, why: String| {
-            let line = Some(entry.referenced.line());
-            Err(Invalid::new(format!("log_groups[{index}]{key}"), line, why))
-        };
-        if !names.insert(&group.name) {
-            let why = format!("log group `{}` is listed twice", group.name);
-            return refuse(".name", why);
-        }
-        if let Some(conflict) = group.access_keys().conflict() {
-            return refuse("", conflict.into());
-        }
-        if !group.holds.reads && !group.holds.writes {
-            let why = "a log group without reads and writes holds nothing: set one to true";
-            return refuse(".holds", why.into());
-        }
-        if group.holds.first_day.is_none() && group.holds.retention_days.is_none() {
-            let why = "say how far back it reaches: retention_days as the log group is set, or \
-                       first_day for one whose events never expire";
-            return refuse(".holds", why.into());
-        }
+    fn holds_anything(&self) -> bool {
+        self.holds.reads || self.holds.writes
     }
-    Ok(())
-}
 
-fn default_queries() -> u64 {
-    5
-}
-
-fn default_query_timeout() -> Duration {
-    Duration::from_hours(1)
-}
-
-fn configured_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    value::name(deserializer, 1..=64, "_-.")
+    fn misdeclared(&self) -> Option<&'static str> {
+        let unsaid = self.holds.first_day.is_none() && self.holds.retention_days.is_none();
+        unsaid.then_some(
+            "say how far back it reaches: retention_days as the log group is set, or first_day for \
+             one whose events never expire",
+        )
+    }
 }
 
 /// AWS's own pattern of a log group's name; an ARN has colons besides, and never ends in `:*` here.
@@ -169,17 +159,6 @@ fn log_group<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Er
     value::name(deserializer, 1..=2048, "_-/.#:")
 }
 
-fn queries<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    value::count(deserializer, 1..=100)
-}
-
 fn retention_days<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     value::count(deserializer, 1..=36_600).map(Some)
-}
-
-fn query_timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    value::duration(
-        deserializer,
-        Duration::from_secs(1)..=Duration::from_hours(1),
-    )
 }

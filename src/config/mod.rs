@@ -14,6 +14,7 @@ pub mod log_groups;
 mod rate;
 pub mod regions;
 pub mod routing;
+pub mod stores;
 pub mod telemetry;
 mod value;
 
@@ -38,6 +39,7 @@ pub use telemetry::{LogFormat, Telemetry};
 
 use crate::query::{AccountId, Region};
 use accounts::AccessKeys;
+use stores::Store as _;
 
 /// The whole configuration, checked.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -167,8 +169,8 @@ impl Config {
         config
             .accounts
             .check()
-            .and_then(|()| archives::check(&config.archives))
-            .and_then(|()| log_groups::check(&config.log_groups))
+            .and_then(|()| stores::check(&config.archives))
+            .and_then(|()| stores::check(&config.log_groups))
             .and_then(|()| accepted_gaps::check(&config.accepted_gaps))
             .and_then(|()| config.check_store_access())
             .map_err(|invalid| ConfigError::Invalid {

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::log_days::LogDaysKnown;
 use super::table::table_facts;
-use crate::backend::call::{self, Tally};
+use crate::backend::call::{self, Again, Tally};
 use crate::config::archives::PartitionLayout;
 use crate::config::{self, Access};
 use crate::federation::Federation;
@@ -186,7 +186,7 @@ impl Archive {
             self.config.database, self.config.table, self.name
         );
         let mut tally = Tally::default();
-        let answer = call::repeat(&action, call::THROTTLED_FOR, &mut tally, || {
+        let answer = call::repeat(&action, Again::default(), &mut tally, || {
             request.clone().send()
         })
         .await

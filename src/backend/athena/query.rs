@@ -20,7 +20,7 @@ use super::archive::{Archive, Session};
 use super::remote::AthenaCall;
 use super::results::Results;
 use super::sql::ScanStatement;
-use crate::backend::call::{self, Backoff, Tally};
+use crate::backend::call::{self, Again, Backoff, Tally};
 use crate::backend::remote_query::{Reaper, RemoteQuery, Started};
 use crate::backend::{Page, PageCost, ScanError, ScanReader, SearchContext};
 use crate::plan::{Reason, ReasonCode};
@@ -290,17 +290,12 @@ pub(super) async fn execution(
             "a query that runs has no id",
         ));
     };
-    let answer = call::repeat(
-        "ask how the query stands",
-        call::THROTTLED_FOR,
-        tally,
-        || {
-            call.client
-                .get_query_execution()
-                .query_execution_id(&**id)
-                .send()
-        },
-    )
+    let answer = call::repeat("ask how the query stands", Again::default(), tally, || {
+        call.client
+            .get_query_execution()
+            .query_execution_id(&**id)
+            .send()
+    })
     .await
     .map_err(|failure| failure.reason)?;
     answer.query_execution.ok_or_else(|| {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use aws_sdk_athena::Client;
 use aws_sdk_athena::operation::start_query_execution::builders::StartQueryExecutionInputBuilder;
 
-use crate::backend::call::{self, Tally};
+use crate::backend::call::{self, Again, Tally};
 use crate::backend::remote_query::{QueryCall, START_FOR, STOP_FOR};
 use crate::federation::aws_error::{AwsFailure, FailureKind};
 use crate::plan::{Reason, ReasonCode};
@@ -26,7 +26,10 @@ impl QueryCall for AthenaCall {
         tally: &mut Tally,
     ) -> Result<Arc<str>, AwsFailure> {
         let send = || (*self.input).clone().send_with(&self.client);
-        let answer = call::repeat_while(wanted, "start the query", START_FOR, tally, send).await?;
+        let again = Again::default()
+            .throttled_for(START_FOR)
+            .while_wanted(wanted);
+        let answer = call::repeat("start the query", again, tally, send).await?;
         let id = answer.query_execution_id().ok_or_else(|| AwsFailure {
             kind: FailureKind::Transient,
             reason: Reason::new(ReasonCode::AwsError, "Athena started a query without an id"),
@@ -37,7 +40,13 @@ impl QueryCall for AthenaCall {
     async fn stop(&self, id: &str) -> Result<(), AwsFailure> {
         let stop = self.client.stop_query_execution().query_execution_id(id);
         let send = || stop.clone().send();
-        call::repeat("stop the query", STOP_FOR, &mut Tally::default(), send).await?;
+        call::repeat(
+            "stop the query",
+            Again::default().throttled_for(STOP_FOR),
+            &mut Tally::default(),
+            send,
+        )
+        .await?;
         Ok(())
     }
 

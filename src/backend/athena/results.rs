@@ -9,7 +9,7 @@ use aws_sdk_athena::types::{ResultSet, Row};
 use super::archive::Archive;
 use super::rebuild::rebuild;
 use super::sql::ScanStatement;
-use crate::backend::call::{self, Tally};
+use crate::backend::call::{self, Again, Tally};
 use crate::backend::{Page, PageCost};
 use crate::federation::aws_error::AwsFailure;
 use crate::query::record::{Ordinals, ReadFrom, TextOrigin, parse_record};
@@ -76,12 +76,9 @@ impl Results {
             .query_execution_id(&*self.query_id)
             .max_results(ROWS)
             .set_next_token(token);
-        let answer = call::repeat(
-            "read the query's results",
-            call::THROTTLED_FOR,
-            tally,
-            || request.clone().send(),
-        )
+        let answer = call::repeat("read the query's results", Again::default(), tally, || {
+            request.clone().send()
+        })
         .await?;
         let mut page = self.page(archive, statement, &answer, first);
         match answer.next_token() {

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::archive::{Archive, Session};
 use super::query::{execution, query_failed};
 use super::remote::AthenaCall;
-use crate::backend::call::{self, Backoff, Tally};
+use crate::backend::call::{self, Again, Backoff, Tally};
 use crate::backend::remote_query::{Reaper, RemoteQuery};
 use crate::backend::{ScanBudget, Spent};
 use crate::plan::{Reason, ReasonCode};
@@ -125,7 +125,7 @@ impl RowQuery<'_> {
                 .set_next_token(token);
             let mut tally = Tally::default();
             let action = "read the query's results";
-            let answer = call::repeat(action, call::THROTTLED_FOR, &mut tally, || {
+            let answer = call::repeat(action, Again::default(), &mut tally, || {
                 request.clone().send()
             })
             .await;

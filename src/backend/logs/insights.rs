@@ -20,7 +20,7 @@ use super::insights_rows::{Ended, Rows};
 use super::need::Need;
 use super::remote::InsightsCall;
 use super::window::Window;
-use crate::backend::call::{self, Backoff, Tally};
+use crate::backend::call::{self, Again, Backoff, Tally};
 use crate::backend::remote_query::{Reaper, RemoteQuery, Started};
 use crate::backend::{Page, PageCost, ScanError, ScanReader, SearchContext};
 use crate::plan::{Reason, ReasonCode};
@@ -313,7 +313,8 @@ fn wait_for_permit(group: &LogGroup) -> State {
     State::Waiting(async move { queries.acquire_owned().await.ok() }.boxed())
 }
 
-async fn results(
+/// What the query has by now.
+pub(super) async fn results(
     query: &RemoteQuery<InsightsCall>,
     token: Option<String>,
     tally: &mut Tally,
@@ -327,9 +328,7 @@ async fn results(
         .max_items(PAGE)
         .set_next_token(token);
     let action = "read the query's results";
-    call::repeat(action, call::THROTTLED_FOR, tally, || {
-        request.clone().send()
-    })
-    .await
-    .map_err(|failure| failure.reason)
+    call::repeat(action, Again::default(), tally, || request.clone().send())
+        .await
+        .map_err(|failure| failure.reason)
 }

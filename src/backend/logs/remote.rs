@@ -5,7 +5,7 @@ use std::sync::Arc;
 use aws_sdk_cloudwatchlogs::Client;
 use aws_sdk_cloudwatchlogs::operation::start_query::builders::StartQueryInputBuilder;
 
-use crate::backend::call::{self, Tally};
+use crate::backend::call::{self, Again, Tally};
 use crate::backend::remote_query::{QueryCall, START_FOR, STOP_FOR};
 use crate::federation::aws_error::{AwsFailure, FailureKind};
 use crate::plan::{Reason, ReasonCode};
@@ -29,7 +29,11 @@ impl QueryCall for InsightsCall {
     ) -> Result<Arc<str>, AwsFailure> {
         let send = || (*self.input).clone().send_with(&self.client);
         // StartQuery takes no token: one that may have begun is not begun a second time.
-        let started = call::repeat_throttled(wanted, "start the query", START_FOR, tally, send);
+        let again = Again::default()
+            .throttled_for(START_FOR)
+            .only_if_throttled()
+            .while_wanted(wanted);
+        let started = call::repeat("start the query", again, tally, send);
         let answer = started.await.inspect_err(|failure| {
             if may_have_begun(failure.kind) {
                 tracing::warn!(
@@ -52,7 +56,13 @@ impl QueryCall for InsightsCall {
     async fn stop(&self, id: &str) -> Result<(), AwsFailure> {
         let stop = self.client.stop_query().query_id(id);
         let send = || stop.clone().send();
-        call::repeat("stop the query", STOP_FOR, &mut Tally::default(), send).await?;
+        call::repeat(
+            "stop the query",
+            Again::default().throttled_for(STOP_FOR),
+            &mut Tally::default(),
+            send,
+        )
+        .await?;
         Ok(())
     }
 

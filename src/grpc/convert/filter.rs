@@ -39,6 +39,9 @@ const EVENT_IDS: Text = Text {
     allowed: |byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte),
 };
 
+const SOURCE_IPS: &str = "filter.source_ips";
+const RESOURCES: &str = "filter.resources";
+
 /// Reads the filter; what is wrong with it goes into `findings`.
 pub(super) fn filter(
     wire: Option<&pb::EventFilter>,
@@ -48,43 +51,16 @@ pub(super) fn filter(
     let Some(wire) = wire else {
         return EventFilter::default();
     };
-    for (field, length, limit, key) in [
-        (
-            "filter.event_names",
-            wire.event_names.len(),
-            limits.max_event_names,
-            "limits.max_event_names",
-        ),
-        (
-            "filter.event_sources",
-            wire.event_sources.len(),
-            limits.max_event_sources,
-            "limits.max_event_sources",
-        ),
-        (
-            "filter.error_codes",
-            wire.error_codes.len(),
-            limits.max_filter_values,
-            "limits.max_filter_values",
-        ),
-        (
-            "filter.source_ips",
-            wire.source_ips.len(),
-            limits.max_filter_values,
-            "limits.max_filter_values",
-        ),
-        (
-            "filter.resources",
-            wire.resources.len(),
-            limits.max_filter_values,
-            "limits.max_filter_values",
-        ),
-        (
-            "filter.event_ids",
-            wire.event_ids.len(),
-            limits.max_filter_values,
-            "limits.max_filter_values",
-        ),
+    let names = (limits.max_event_names, "limits.max_event_names");
+    let sources = (limits.max_event_sources, "limits.max_event_sources");
+    let values = (limits.max_filter_values, "limits.max_filter_values");
+    for (field, length, (limit, key)) in [
+        (EVENT_NAMES.field, wire.event_names.len(), names),
+        (EVENT_SOURCES.field, wire.event_sources.len(), sources),
+        (ERROR_CODES.field, wire.error_codes.len(), values),
+        (SOURCE_IPS, wire.source_ips.len(), values),
+        (RESOURCES, wire.resources.len(), values),
+        (EVENT_IDS.field, wire.event_ids.len(), values),
     ] {
         findings.check_length(field, length, limit, key);
     }
@@ -94,8 +70,8 @@ pub(super) fn filter(
         access: access(&wire.access, findings),
         error_codes: texts(&wire.error_codes, &ERROR_CODES, findings),
         errors_only: wire.errors_only,
-        source_ips: parsed(&wire.source_ips, "filter.source_ips", findings),
-        resources: parsed(&wire.resources, "filter.resources", findings),
+        source_ips: parsed(&wire.source_ips, SOURCE_IPS, findings),
+        resources: parsed(&wire.resources, RESOURCES, findings),
         event_ids: texts(&wire.event_ids, &EVENT_IDS, findings),
         categories: categories(&wire.categories, findings),
     }
