@@ -27,6 +27,9 @@ use crate::plan::{Reason, ReasonCode, RoleReading, Scan, Unverified};
 use crate::query::{AccountId, Event, EventQuery, EventTime, TimeRange};
 use event_history::RoleSessionsFound;
 
+/// The number under which checks take their turns in the queues: no search has it.
+const CHECKS: u64 = u64::MAX;
+
 /// A place where events are read.
 pub trait Backend: Send + Sync {
     /// Prepares to read `scan`; asks AWS nothing yet.

@@ -11,12 +11,12 @@ use aws_sdk_cloudtrail::types::{
 use aws_smithy_types::DateTime;
 
 use crate::config::Access;
-use crate::config::archives::TrailArn;
+use crate::config::stores::TrailArn;
 use crate::federation::Federation;
 use crate::federation::aws_error::failure;
 use crate::plan::trail::{Selected, TrailFacts};
 use crate::plan::{Reason, ReasonCode};
-use crate::query::{EventCategory, EventTime, Region};
+use crate::query::{AccountId, EventCategory, EventTime, Region};
 
 /// Reads trails in the sessions of a federation.
 #[derive(Debug, Clone)]
@@ -26,11 +26,41 @@ pub struct Trails {
 
 /// Which trails are meant.
 #[derive(Debug, Clone, Copy)]
-pub enum WhichTrails<'a> {
-    /// This one.
-    Named(&'a TrailArn),
-    /// Those that write to this bucket.
-    WritingTo(&'a str),
+pub struct WhichTrails<'a> {
+    /// This one alone, where the configuration names it.
+    pub named: Option<&'a TrailArn>,
+    /// Those that deliver here.
+    pub into: Destination<'a>,
+}
+
+/// Where trails deliver to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Destination<'a> {
+    /// Log files into this bucket, where it is known.
+    Bucket(Option<&'a str>),
+    /// Log events into the log group of this ARN.
+    LogGroup(&'a str),
+}
+
+impl Destination<'_> {
+    /// Where `trail` delivers to, of this kind.
+    fn of(self, trail: &Trail) -> Option<&str> {
+        match self {
+            Destination::Bucket(_) => trail.s3_bucket_name(),
+            // As policies have it, or not.
+            Destination::LogGroup(_) => (trail.cloud_watch_logs_log_group_arn())
+                .map(|arn| arn.strip_suffix(":*").unwrap_or(arn)),
+        }
+    }
+
+    /// Its name, where it is known.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Destination::Bucket(bucket) => *bucket,
+            Destination::LogGroup(arn) => Some(arn),
+        }
+    }
 }
 
 impl Trails {
@@ -48,26 +78,50 @@ impl Trails {
         access: &Access,
         region: &Region,
     ) -> Result<Vec<TrailFacts>, Reason> {
-        let region = match which {
-            WhichTrails::Named(arn) => &arn.region,
-            WhichTrails::WritingTo(_) => region,
+        let region = which.named.map_or(region, |arn| &arn.region);
+        let sdk = match which.named {
+            Some(arn) if self.federation.access(arn.account).is_some() => {
+                self.federation.sdk_config(arn.account, region).await?
+            }
+            _ => {
+                let session = self.federation.config_for(access, region, Duration::ZERO);
+                session.await?.sdk
+            }
         };
-        let client = self.client(which, access, region).await?;
-        let names = match which {
-            WhichTrails::Named(arn) => Some(vec![arn.as_str().to_owned()]),
-            WhichTrails::WritingTo(_) => None,
-        };
+        self.seen(&Client::new(&sdk), which, |_| true).await
+    }
+
+    /// An account's own trails that deliver `into`, as seen in `region`.
+    pub async fn read_own(
+        &self,
+        into: Destination<'_>,
+        account: AccountId,
+        region: &Region,
+    ) -> Result<Vec<TrailFacts>, Reason> {
+        let sdk = self.federation.sdk_config(account, region).await?;
+        let which = WhichTrails { named: None, into };
+        let own = |trail: &Trail| trail.trail_arn().and_then(owner) == Some(account);
+        self.seen(&Client::new(&sdk), which, own).await
+    }
+
+    async fn seen(
+        &self,
+        client: &Client,
+        which: WhichTrails<'_>,
+        is_wanted: impl Fn(&Trail) -> bool,
+    ) -> Result<Vec<TrailFacts>, Reason> {
+        let named = which.named.map(TrailArn::as_str);
         let request = client
             .describe_trails()
             .include_shadow_trails(true)
-            .set_trail_name_list(names);
+            .set_trail_name_list(named.map(|arn| vec![arn.to_owned()]));
         let permit = self.federation.call_permit().await?;
         let answer = request.send().await;
         drop(permit);
         let answer = answer.map_err(|error| failure("describe trails", &error).reason)?;
-        let is_meant = |trail: &&Trail| match which {
-            WhichTrails::Named(arn) => trail.trail_arn() == Some(arn.as_str()),
-            WhichTrails::WritingTo(bucket) => trail.s3_bucket_name() == Some(bucket),
+        let is_meant = |trail: &&Trail| match named {
+            Some(arn) => trail.trail_arn() == Some(arn),
+            None => which.into.of(trail).is_some() && which.into.of(trail) == which.into.name(),
         };
         let mut trails = Vec::new();
         for trail in answer.trail_list().iter().filter(is_meant) {
@@ -77,30 +131,20 @@ impl Trails {
                     "CloudTrail described a trail without an ARN",
                 ));
             };
-            trails.push(self.facts(&client, trail, arn).await?);
+            if is_wanted(trail) {
+                trails.push(self.facts(client, trail, arn, which.into).await?);
+            }
         }
         Ok(trails)
     }
 
-    async fn client(
+    async fn facts(
         &self,
-        which: WhichTrails<'_>,
-        access: &Access,
-        region: &Region,
-    ) -> Result<Client, Reason> {
-        let sdk = match which {
-            WhichTrails::Named(arn) if self.federation.access(arn.account).is_some() => {
-                self.federation.sdk_config(arn.account, region).await?
-            }
-            _ => {
-                let session = self.federation.config_for(access, region, Duration::ZERO);
-                session.await?.sdk
-            }
-        };
-        Ok(Client::new(&sdk))
-    }
-
-    async fn facts(&self, client: &Client, trail: &Trail, arn: &str) -> Result<TrailFacts, Reason> {
+        client: &Client,
+        trail: &Trail,
+        arn: &str,
+        into: Destination<'_>,
+    ) -> Result<TrailFacts, Reason> {
         let permit = self.federation.call_permit().await?;
         let status = client.get_trail_status().name(arn).send().await;
         drop(permit);
@@ -114,20 +158,34 @@ impl Trails {
         })?;
         let basic = selectors.event_selectors().iter().flat_map(of_basic);
         let advanced = selectors.advanced_event_selectors().iter();
+        let (delivered, error) = match into {
+            Destination::Bucket(_) => (
+                status.latest_delivery_time(),
+                status.latest_delivery_error(),
+            ),
+            Destination::LogGroup(_) => (
+                status.latest_cloud_watch_logs_delivery_time(),
+                status.latest_cloud_watch_logs_delivery_error(),
+            ),
+        };
         Ok(TrailFacts {
             arn: arn.to_owned(),
-            account: arn.split(':').nth(4).and_then(|id| id.parse().ok()),
+            account: owner(arn),
             home_region: trail.home_region().and_then(|name| name.parse().ok()),
             is_multi_region: trail.is_multi_region_trail().unwrap_or(false),
             is_organization_trail: trail.is_organization_trail().unwrap_or(false),
             is_logging: status.is_logging().unwrap_or(false),
-            latest_delivery: status.latest_delivery_time().and_then(time),
-            delivery_error: (status.latest_delivery_error())
-                .filter(|error| !error.is_empty())
-                .map(str::to_owned),
+            delivers_to: into.of(trail).map(str::to_owned),
+            latest_delivery: delivered.and_then(time),
+            delivery_error: error.filter(|error| !error.is_empty()).map(str::to_owned),
             records: basic.chain(advanced.flat_map(of_advanced)).collect(),
         })
     }
+}
+
+/// The account in a trail's ARN.
+fn owner(arn: &str) -> Option<AccountId> {
+    arn.split(':').nth(4)?.parse().ok()
 }
 
 fn time(time: &DateTime) -> Option<EventTime> {

@@ -10,18 +10,17 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::finding::{Finding, Probe, Subject};
 use super::run::{Done, Job};
-use super::{Checker, Request, policy};
+use super::trails::Filled;
+use super::{Checker, Request, STALE, age_in_words, policy};
 use crate::backend::Spent;
-use crate::backend::athena::{ArchiveProbe, LogFiles, TableProbe};
-use crate::backend::trails::WhichTrails;
-use crate::plan::facts::ArchiveFacts;
-use crate::plan::log_days::{AccountDays, DayRun, day_of};
-use crate::plan::trail::{self, TrailFacts};
+use crate::backend::athena::{ArchiveProbe, TableProbe};
+use crate::backend::trails::{Destination, WhichTrails};
+use crate::plan::log_days::{AccountDays, DayRun, LogDays, day_of};
 use crate::plan::{Inventory, Reason, ReasonCode, Unverified};
 use crate::query::{AccountId, EventTime};
 
-/// An archive whose newest event is this old (and the archive's delay) has stopped growing.
-const STALE: SignedDuration = SignedDuration::from_hours(24);
+/// Days of which the newest event is asked for first.
+const RECENT_DAYS: usize = 2;
 /// Accounts × days that one query asks for.
 const MOST_ASKED: usize = 100_000;
 
@@ -45,22 +44,13 @@ pub(super) fn jobs(
     request: &Request,
     spent: &Arc<Spent>,
 ) -> Vec<Job> {
-    let everyone: BTreeSet<AccountId> = (inventory.accounts.iter())
-        .map(|account| account.id)
-        .collect();
     let probes = checker.athena.probes().into_iter().filter_map(|probe| {
-        let mut accounts = probe
-            .declared_accounts()
-            .unwrap_or_else(|| everyone.clone());
-        let all = request.account_ids.is_empty();
-        if !all {
-            accounts.retain(|account| request.account_ids.contains(account));
-        }
+        let accounts = request.asked_of(probe.declared_accounts(), inventory);
         let asked = Asked {
             checker: Arc::clone(checker),
             probe: Arc::new(probe),
             accounts: Arc::new(accounts),
-            all,
+            all: request.account_ids.is_empty(),
             days: request.days,
             spent: Arc::clone(spent),
         };
@@ -128,7 +118,7 @@ impl Asked {
         }
     }
 
-    /// One query: whether it answers, how new the newest event is, which days have log files.
+    /// Whether queries answer, how new the newest event is, which days have log files.
     async fn log_files(self, described: &TableProbe) -> Done {
         let now = self.checker.clock.now();
         let window = Window::of(now, self.checker.archive_delay, self.probe.first_day());
@@ -138,34 +128,52 @@ impl Asked {
             let reason = Reason::new(ReasonCode::Internal, "there is no day to look at");
             return self.failed(Probe::Query, reason, "");
         };
-        let mut asked = vec![AccountDays {
-            days: looked_at,
-            accounts: (*self.accounts).clone(),
-        }];
-        let first = window.all.first;
-        if first < looked_at.first {
-            asked.push(AccountDays {
-                days: DayRun { first, last: first },
-                accounts: (*self.accounts).clone(),
-            });
-        }
-        let files = self.probe.log_files(&described.table, &asked, &self.spent);
-        let files = match files.await {
-            Ok(files) => files,
-            Err(reason) => return self.failed(Probe::Query, reason, "athena:StartQueryExecution"),
-        };
-        Done {
-            findings: vec![
-                self.newest(&files, now, looked_at),
-                self.days(&files, &window, looked_at),
-            ],
-            then: Vec::new(),
+        match self.read_files(described, &window, looked_at).await {
+            Ok((newest, days)) => Done {
+                findings: vec![
+                    self.newest(newest, now, looked_at),
+                    self.days(&days, &window, looked_at),
+                ],
+                then: Vec::new(),
+            },
+            Err(reason) => self.failed(Probe::Query, reason, "athena:StartQueryExecution"),
         }
     }
 
-    fn newest(&self, files: &LogFiles, now: Timestamp, looked_at: DayRun) -> Finding {
+    /// The newest event, and the days with log files: of those looked at, and of the first of all.
+    async fn read_files(
+        &self,
+        described: &TableProbe,
+        window: &Window,
+        looked_at: DayRun,
+    ) -> Result<(Option<EventTime>, LogDays), Reason> {
+        let of = |days: DayRun| AccountDays {
+            days,
+            accounts: (*self.accounts).clone(),
+        };
+        let table = &described.table;
+        let mut newest = None;
+        // What is asked for is read: mostly it is there in the last days.
+        let recent = looked_at.newest(RECENT_DAYS).unwrap_or(looked_at);
+        let beyond = (recent != looked_at).then_some(looked_at);
+        for days in [Some(recent), beyond].into_iter().flatten() {
+            newest = self.probe.newest(table, &of(days), &self.spent).await?;
+            if newest.is_some() {
+                break;
+            }
+        }
+        let first = window.all.first;
+        let mut asked = vec![of(looked_at)];
+        if first < looked_at.first {
+            asked.push(of(DayRun { first, last: first }));
+        }
+        let days = self.probe.log_days(table, asked, &self.spent).await?;
+        Ok((newest, days))
+    }
+
+    fn newest(&self, newest: Option<EventTime>, now: Timestamp, looked_at: DayRun) -> Finding {
         let (subject, probe) = (self.subject(), Probe::Query);
-        let Some(newest) = files.newest else {
+        let Some(newest) = newest else {
             return Finding::needs_fix(
                 subject,
                 probe,
@@ -179,8 +187,8 @@ impl Asked {
         };
         let age = now.duration_since(newest.timestamp());
         let detail = format!(
-            "a query answers; the newest event is of {newest}, {} hours ago",
-            age.as_hours().max(0)
+            "a query answers; the newest event is of {newest}, {}",
+            age_in_words(newest, now)
         );
         let finding = if age > STALE + self.checker.archive_delay {
             Finding::needs_fix(
@@ -199,7 +207,7 @@ impl Asked {
         }
     }
 
-    fn days(&self, files: &LogFiles, window: &Window, looked_at: DayRun) -> Finding {
+    fn days(&self, known: &LogDays, window: &Window, looked_at: DayRun) -> Finding {
         let (subject, probe) = (self.subject(), Probe::LogFiles);
         let mut detail = String::new();
         let mut fix = String::new();
@@ -208,7 +216,7 @@ impl Asked {
             last: looked_at.last.min(window.last_over),
         };
         let missing = if over.first <= over.last {
-            files.days.missing(&self.accounts, over)
+            known.missing(&self.accounts, over)
         } else {
             Vec::new()
         };
@@ -241,7 +249,7 @@ impl Asked {
         }
         let first = window.all.first;
         if first < looked_at.first {
-            if self.all && !files.days.has_day(first) {
+            if self.all && !known.has_day(first) {
                 let _ = write!(
                     detail,
                     "; there is no log file at all of {first}, its declared first day"
@@ -268,101 +276,37 @@ impl Asked {
         }
     }
 
-    /// Whether the trail records and delivers, and what is declared.
+    /// Whether the trails record and deliver, and what is declared.
     async fn trail(self, described: &TableProbe) -> Done {
-        let which = match (self.probe.trail(), described.bucket.as_deref()) {
-            (Some(arn), _) => WhichTrails::Named(arn),
-            (None, Some(bucket)) => WhichTrails::WritingTo(bucket),
-            (None, None) => {
-                let finding = Finding::needs_fix(
-                    self.subject(),
-                    Probe::Trail,
-                    "the table does not say in which bucket its files lie",
-                    "name the trail's ARN as `trail` of the archive",
-                );
-                return Done {
-                    findings: vec![finding],
-                    then: Vec::new(),
-                };
-            }
+        let which = WhichTrails {
+            named: self.probe.trail(),
+            into: Destination::Bucket(described.bucket.as_deref()),
         };
-        let (access, region) = (self.probe.access(), self.probe.region());
-        let trails = match self.checker.trails.read(which, access, region).await {
-            Ok(trails) => trails,
-            Err(reason) => return self.failed(Probe::Trail, reason, "cloudtrail:DescribeTrails"),
-        };
-        let mut findings = Vec::new();
-        if trails.is_empty() {
-            let what = match which {
-                WhichTrails::Named(arn) => format!("there is no trail {}", arn.as_str()),
-                WhichTrails::WritingTo(bucket) => format!(
-                    "account {} sees no trail in {region} that writes to bucket {bucket}",
-                    self.probe.account()
-                ),
-            };
-            findings.push(Finding::needs_fix(
+        if which.named.is_none() && which.into.name().is_none() {
+            let finding = Finding::needs_fix(
                 self.subject(),
                 Probe::Trail,
-                what,
-                "name the trail's ARN as `trail` of the archive: without it nobody can tell whether \
-                 what the archive declares is true",
-            ));
-        } else {
-            findings.extend(trails.iter().map(|trail| self.status(trail)));
-            findings.extend(self.declaration(described, &trails));
+                "the table does not say in which bucket its files lie",
+                "name the trail's ARN as `trail` of the archive",
+            );
+            return Done {
+                findings: vec![finding],
+                then: Vec::new(),
+            };
         }
+        let filled = Filled {
+            checker: &self.checker,
+            subject: self.subject(),
+            which,
+            access: self.probe.access(),
+            region: self.probe.region(),
+            accounts: &self.accounts,
+            declared: self.probe.declared(described).holds,
+        };
         Done {
-            findings,
+            findings: filled.findings().await,
             then: Vec::new(),
         }
-    }
-
-    fn status(&self, trail: &TrailFacts) -> Finding {
-        let (subject, probe) = (self.subject(), Probe::Trail);
-        let delivered = match trail.latest_delivery {
-            Some(time) => format!("it last delivered at {time}"),
-            None => "it has delivered nothing yet".to_owned(),
-        };
-        if !trail.is_logging {
-            return Finding::needs_fix(
-                subject,
-                probe,
-                format!("trail {} is not logging; {delivered}", trail.arn),
-                "start it (cloudtrail:StartLogging): since it was stopped the archive has not grown",
-            );
-        }
-        if let Some(error) = &trail.delivery_error {
-            return Finding::needs_fix(
-                subject,
-                probe,
-                format!("trail {} cannot deliver: {error}; {delivered}", trail.arn),
-                "check the bucket's policy and the key's, and that the bucket exists",
-            );
-        }
-        Finding::fine(
-            subject,
-            probe,
-            format!("trail {} is logging; {delivered}", trail.arn),
-        )
-    }
-
-    fn declaration(&self, described: &TableProbe, trails: &[TrailFacts]) -> Vec<Finding> {
-        let declared: ArchiveFacts = self.probe.declared(described);
-        let found = trail::disagreements(&declared.holds, &self.accounts, trails);
-        let finding = |detail: String, fix: String| {
-            Finding::needs_fix(self.subject(), Probe::Declaration, detail, fix)
-        };
-        if !found.is_empty() {
-            return found
-                .into_iter()
-                .map(|it| finding(it.what, it.fix))
-                .collect();
-        }
-        let mut detail = "declares no more than its trail records".to_owned();
-        for limit in trail::limits(trails) {
-            let _ = write!(detail, "; {limit}");
-        }
-        vec![Finding::fine(self.subject(), Probe::Declaration, detail)]
     }
 }
 

@@ -75,13 +75,17 @@ pub enum Probe {
     EventHistory,
     /// Whether the archive's table can be described.
     Table,
+    /// Whether the log group exists, and is as old and as lasting as declared.
+    LogGroup,
     /// Whether a query on it answers, and how new its newest event is.
     Query,
     /// Whether there are log files of each account and day that it claims.
     LogFiles,
-    /// Whether its trail records and delivers.
+    /// Whether there are log streams of each account that it claims, and how new they are.
+    LogStreams,
+    /// Whether its trails record and deliver.
     Trail,
-    /// Whether it declares no more than its trail records.
+    /// Whether it declares no more than its trails record.
     Declaration,
 }
 
@@ -105,7 +109,7 @@ pub struct Summary {
     pub needs_fix: u64,
     /// Probes that were not made or did not end.
     pub not_checked: u64,
-    /// Bytes that Athena scanned for it.
+    /// Bytes that Athena and Logs Insights scanned for it.
     pub bytes_scanned: u64,
 }
 
@@ -151,18 +155,6 @@ impl Finding {
             reason: Some(reason.clone()),
             policies,
             ..Self::fine(subject, probe, reason.message)
-        }
-    }
-
-    /// A log group, which this version cannot probe.
-    pub(super) fn log_group(name: Arc<str>, account: AccountId) -> Self {
-        Self {
-            state: State::NotChecked,
-            ..Self::fine(
-                Subject::LogGroup { name, account },
-                Probe::Query,
-                "this version does not probe log groups: whether this one answers, a search tells",
-            )
         }
     }
 

@@ -1,4 +1,5 @@
-//! Whether the federation is as its configuration says: a live probe of each account and archive.
+//! Whether the federation is as its configuration says: a live probe of each account, archive and
+//! log group.
 //!
 //! [`Checker::check`] makes a stream of [`Finding`]s, each as soon as it is known, and a [`Summary`].
 //! It owns all that it starts: dropping it stops it. What it finds is compared in pure code
@@ -8,24 +9,27 @@
 mod account;
 mod archive;
 pub mod finding;
+mod log_group;
 pub mod policy;
 mod run;
+mod trails;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::stream::{self, BoxStream, StreamExt};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use crate::backend::athena::Athena;
 use crate::backend::event_history::EventHistory;
+use crate::backend::logs::Logs;
 use crate::backend::trails::Trails;
 use crate::clock::Clock;
 use crate::federation::Federation;
 use crate::plan::Inventory;
-use crate::query::AccountId;
+use crate::query::{AccountId, EventTime};
 use run::Check;
 
 pub use finding::{CheckItem, Finding, Probe, State, Subject, Summary};
@@ -33,19 +37,50 @@ pub use finding::{CheckItem, Finding, Probe, State, Subject, Summary};
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// These accounts, and the archives that hold any of them; empty is all.
+    /// These accounts, and the archives and log groups that hold any of them; empty is all.
     pub account_ids: BTreeSet<AccountId>,
-    /// How many days back archives are asked for log files, today included: at least 1.
+    /// How many days back archives are asked for log files, and log groups for events, today
+    /// included: at least 1.
     pub days: u32,
 }
 
-/// What probes accounts and archives. One serves the whole process.
+/// An archive or a log group whose newest event is this old (and the archives' delay) has stopped
+/// growing.
+const STALE: SignedDuration = SignedDuration::from_hours(24);
+
+impl Request {
+    /// Of the accounts that an archive or a log group declares, those asked for; `None` declares
+    /// everyone.
+    fn asked_of(
+        &self,
+        declared: Option<BTreeSet<AccountId>>,
+        inventory: &Inventory,
+    ) -> BTreeSet<AccountId> {
+        let everyone = || {
+            (inventory.accounts.iter())
+                .map(|account| account.id)
+                .collect()
+        };
+        let mut accounts = declared.unwrap_or_else(everyone);
+        if !self.account_ids.is_empty() {
+            accounts.retain(|account| self.account_ids.contains(account));
+        }
+        accounts
+    }
+}
+
+fn age_in_words(time: EventTime, now: Timestamp) -> String {
+    let age = now.duration_since(time.timestamp());
+    format!("{} hours ago", age.as_hours().max(0))
+}
+
+/// What probes accounts, archives and log groups. One serves the whole process.
 pub struct Checker {
     pub(crate) federation: Arc<Federation>,
     pub(crate) event_history: Arc<EventHistory>,
     pub(crate) athena: Arc<Athena>,
     pub(crate) trails: Trails,
-    pub(crate) log_groups: Vec<(Arc<str>, AccountId)>,
+    pub(crate) logs: Arc<Logs>,
     pub(crate) clock: Clock,
     /// How long after an event its archive surely holds it.
     pub(crate) archive_delay: SignedDuration,
@@ -63,8 +98,8 @@ pub struct CheckerParts {
     pub event_history: Arc<EventHistory>,
     /// Reads archives.
     pub athena: Arc<Athena>,
-    /// The log groups, by name, and the account that each is in.
-    pub log_groups: Vec<(Arc<str>, AccountId)>,
+    /// Reads log groups.
+    pub logs: Arc<Logs>,
     /// The service's clock.
     pub clock: Clock,
     /// How long after an event its archive surely holds it.
@@ -91,7 +126,7 @@ impl Checker {
             federation: parts.federation,
             event_history: parts.event_history,
             athena: parts.athena,
-            log_groups: parts.log_groups,
+            logs: parts.logs,
             clock: parts.clock,
             archive_delay: parts.archive_delay,
             patience: parts.patience,

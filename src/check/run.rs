@@ -9,7 +9,7 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::time::{Instant, sleep_until};
 
 use super::finding::{CheckItem, Finding, Probe, State, Subject, Summary};
-use super::{Checker, Request, account, archive};
+use super::{Checker, Request, account, archive, log_group};
 use crate::backend::Spent;
 use crate::plan::{Inventory, Reason, ReasonCode};
 
@@ -58,10 +58,10 @@ impl Check {
         let spent = Arc::new(Spent::default());
         let mut waiting: VecDeque<Job> = VecDeque::new();
         waiting.extend(archive::jobs(&checker, inventory, request, &spent));
+        waiting.extend(log_group::jobs(
+            &checker, inventory, request, caller, &spent,
+        ));
         waiting.extend(account::jobs(&checker, inventory, request, caller));
-        let log_groups = checker.log_groups.iter().cloned();
-        let ready = log_groups.map(|(name, account)| Finding::log_group(name, account));
-        let ready = ready.collect();
         let now = Instant::now();
         let stop_at = deadline.map(|deadline| {
             let deadline = Instant::from_std(deadline);
@@ -74,7 +74,7 @@ impl Check {
             running: FuturesUnordered::new(),
             about: BTreeMap::new(),
             begun: 0,
-            ready,
+            ready: VecDeque::new(),
             summary: Some(Summary::default()),
             spent,
             stop_at,

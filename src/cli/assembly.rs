@@ -75,9 +75,7 @@ impl Assembly {
             federation: Arc::clone(&federation),
             event_history: Arc::clone(&event_history),
             athena: Arc::clone(&athena),
-            log_groups: (config.log_groups.iter())
-                .map(|entry| (entry.value.name.as_str().into(), entry.value.account))
-                .collect(),
+            logs: Arc::clone(&logs),
             clock,
             archive_delay: routing.archive_delay,
             patience: stall_timeout,

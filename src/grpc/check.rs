@@ -151,6 +151,8 @@ fn probe_to_wire(probe: Probe) -> pb::CheckProbe {
         Probe::Table => pb::CheckProbe::Table,
         Probe::Query => pb::CheckProbe::Query,
         Probe::LogFiles => pb::CheckProbe::LogFiles,
+        Probe::LogGroup => pb::CheckProbe::LogGroup,
+        Probe::LogStreams => pb::CheckProbe::LogStreams,
         Probe::Trail => pb::CheckProbe::Trail,
         Probe::Declaration => pb::CheckProbe::Declaration,
     }

@@ -52,7 +52,8 @@ impl DayRun {
         TimeRange::new(start, start_of(self.last.tomorrow().ok()?)?)
     }
 
-    fn iter(self) -> impl Iterator<Item = Date> {
+    /// Each of them, the first first.
+    pub fn iter(self) -> impl Iterator<Item = Date> {
         self.first
             .series(jiff::Span::new().days(1))
             .take_while(move |day| *day <= self.last)

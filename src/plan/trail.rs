@@ -1,6 +1,6 @@
-//! What a trail says of itself, and whether what an archive declares agrees with it.
+//! What trails say of themselves, and whether what an archive or a log group declares agrees with it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::facts::Declared;
 use crate::query::{AccountId, EventCategory, EventTime, Region};
@@ -20,9 +20,11 @@ pub struct TrailFacts {
     pub is_organization_trail: bool,
     /// Whether it records at the moment.
     pub is_logging: bool,
-    /// When it last delivered a log file.
+    /// Where it delivers to: a bucket, or a log group's ARN, whichever it was asked about.
+    pub delivers_to: Option<String>,
+    /// When it last delivered there.
     pub latest_delivery: Option<EventTime>,
-    /// What went wrong with the latest delivery, in AWS's words.
+    /// What went wrong with the latest delivery there, in AWS's words.
     pub delivery_error: Option<String>,
     /// What it records: whatever any of these does.
     pub records: Vec<Selected>,
@@ -41,24 +43,81 @@ pub struct Selected {
     pub conditions: Vec<String>,
 }
 
-/// Something that an archive declares and its trails do not record.
+impl TrailFacts {
+    /// Whether it records this account.
+    #[must_use]
+    pub fn records_account(&self, account: AccountId) -> bool {
+        self.is_organization_trail || self.account == Some(account)
+    }
+}
+
+/// Something that an archive or a log group declares and its trails do not record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Disagreement {
     /// What.
     pub what: String,
-    /// What to change in the archive's declaration, or in the trail.
+    /// What to change in the declaration, or in the trail.
     pub fix: String,
 }
 
-/// Where more is declared than `trails` record; `accounts` are those that the declaration speaks of.
+/// Where more is declared of any of `accounts` than those of `trails` record that record the account:
+/// the organization's, its own, or both together.
 #[must_use]
 pub fn disagreements(
     declared: &Declared,
     accounts: &BTreeSet<AccountId>,
     trails: &[TrailFacts],
 ) -> Vec<Disagreement> {
-    let mut found = Vec::new();
-    found.extend(places(declared, accounts, trails));
+    let mut by_trails: BTreeMap<Vec<usize>, BTreeSet<AccountId>> = BTreeMap::new();
+    for account in accounts {
+        let numbered = trails.iter().enumerate();
+        let of_account = numbered.filter(|(_, trail)| trail.records_account(*account));
+        let numbers = of_account.map(|(number, _)| number).collect();
+        by_trails.entry(numbers).or_default().insert(*account);
+    }
+    // The same is told once, of all accounts of which it holds.
+    let mut found: Vec<(Disagreement, BTreeSet<AccountId>)> = Vec::new();
+    for (numbers, of) in by_trails {
+        let trails: Vec<&TrailFacts> = numbers.iter().map(|number| &trails[*number]).collect();
+        for disagreement in of_same_trails(declared, &trails) {
+            match found.iter_mut().find(|(told, _)| *told == disagreement) {
+                Some((_, accounts)) => accounts.extend(&of),
+                None => found.push((disagreement, of.clone())),
+            }
+        }
+    }
+    found
+        .into_iter()
+        .map(|(disagreement, of)| Disagreement {
+            what: if of == *accounts {
+                disagreement.what
+            } else {
+                let ids: Vec<String> = of.iter().map(ToString::to_string).collect();
+                format!(
+                    "{} ({} accounts: {})",
+                    disagreement.what,
+                    ids.len(),
+                    few(&ids)
+                )
+            },
+            ..disagreement
+        })
+        .collect()
+}
+
+/// Of accounts that all of `trails` record, and no other.
+fn of_same_trails(declared: &Declared, trails: &[&TrailFacts]) -> Vec<Disagreement> {
+    if trails.is_empty() {
+        return vec![Disagreement {
+            what: "holds.accounts declares accounts of which no trail was found that delivers \
+                   here, neither an organization trail nor their own"
+                .to_owned(),
+            fix: "list under holds.accounts only accounts whose trails deliver here, or make the \
+                  trail an organization trail"
+                .to_owned(),
+        }];
+    }
+    let mut found: Vec<Disagreement> = regions(declared, trails).into_iter().collect();
     let selected: Vec<&Selected> = trails.iter().flat_map(|trail| &trail.records).collect();
     for category in &declared.categories {
         let of_category: Vec<&Selected> = (selected.iter().copied())
@@ -85,51 +144,24 @@ pub fn limits(trails: &[TrailFacts]) -> Vec<String> {
     limits.into_iter().collect()
 }
 
-/// Accounts and Regions.
-fn places(
-    declared: &Declared,
-    accounts: &BTreeSet<AccountId>,
-    trails: &[TrailFacts],
-) -> Vec<Disagreement> {
-    let mut found = Vec::new();
-    let own: BTreeSet<AccountId> = trails.iter().filter_map(|trail| trail.account).collect();
-    let beyond: Vec<String> = accounts.difference(&own).map(ToString::to_string).collect();
-    if !beyond.is_empty() && !trails.iter().any(|trail| trail.is_organization_trail) {
-        let some = few(&beyond);
-        found.push(Disagreement {
-            what: format!(
-                "holds.accounts declares {} accounts that no trail found here records ({some}): it \
-                 is no organization trail",
-                beyond.len()
-            ),
-            fix:
-                "list under holds.accounts the accounts whose trails write to this bucket, or make \
-                  the trail an organization trail"
-                    .to_owned(),
-        });
+/// Regions that no trail records.
+fn regions(declared: &Declared, trails: &[&TrailFacts]) -> Option<Disagreement> {
+    if trails.iter().any(|trail| trail.is_multi_region) {
+        return None;
     }
-    if !trails.iter().any(|trail| trail.is_multi_region) {
-        let homes: BTreeSet<&Region> =
-            (trails.iter().filter_map(|it| it.home_region.as_ref())).collect();
-        let homes: Vec<String> = homes.iter().map(ToString::to_string).collect();
-        let beyond = match &declared.regions {
-            None => true,
-            Some(regions) => regions.iter().any(|it| !homes.contains(&it.to_string())),
-        };
-        if beyond {
-            found.push(Disagreement {
-                what: format!(
-                    "holds.regions declares more Regions than are recorded: {} alone",
-                    homes.join(", ")
-                ),
-                fix: format!(
-                    "set holds.regions to [{}], or make the trail a multi-Region trail",
-                    homes.join(", ")
-                ),
-            });
-        }
+    let homes: BTreeSet<&Region> = (trails.iter())
+        .filter_map(|it| it.home_region.as_ref())
+        .collect();
+    let within = |declared: &BTreeSet<Region>| declared.iter().all(|it| homes.contains(it));
+    if declared.regions.as_ref().is_some_and(within) {
+        return None;
     }
-    found
+    let homes: Vec<String> = homes.iter().map(ToString::to_string).collect();
+    let homes = homes.join(", ");
+    Some(Disagreement {
+        what: format!("holds.regions declares more Regions than are recorded: {homes} alone"),
+        fix: format!("set holds.regions to [{homes}], or make the trail a multi-Region trail"),
+    })
 }
 
 /// Reads and writes of one category, and the services that are left out of them.
@@ -242,6 +274,7 @@ mod tests {
             is_multi_region: true,
             is_organization_trail: true,
             is_logging: true,
+            delivers_to: None,
             latest_delivery: None,
             delivery_error: None,
             records,
@@ -305,11 +338,47 @@ mod tests {
         own.is_organization_trail = false;
         own.is_multi_region = false;
         insta::assert_snapshot!(told(&archive(|_| {}), own.clone()).join("\n"), @"
-        holds.accounts declares 1 accounts that no trail found here records (444455556666): it is no organization trail
-        holds.regions declares more Regions than are recorded: eu-west-1 alone
+        holds.accounts declares accounts of which no trail was found that delivers here, neither an organization trail nor their own (1 accounts: 444455556666)
+        holds.regions declares more Regions than are recorded: eu-west-1 alone (1 accounts: 111122223333)
         ");
         let one = archive(|it| it.regions = Some(BTreeSet::from(["eu-west-1".parse().unwrap()])));
         let accounts = BTreeSet::from(["111122223333".parse().unwrap()]);
         assert!(disagreements(&one, &accounts, &[own]).is_empty());
+    }
+
+    #[test]
+    fn trails_of_several_accounts_are_judged_by_what_each_account_has() {
+        let own = |account: &str, records| TrailFacts {
+            account: Some(account.parse().unwrap()),
+            is_organization_trail: false,
+            ..trail(records)
+        };
+        let accounts =
+            ["111122223333", "444455556666", "777788889999"].map(|it| it.parse().unwrap());
+        let judge = |trails: &[TrailFacts]| -> Vec<String> {
+            let found = disagreements(&archive(|_| {}), &accounts.into(), trails);
+            found.into_iter().map(|it| it.what).collect()
+        };
+        let all = || vec![selected(None, &[], &[])];
+        let each = accounts.map(|account| own(&account.to_string(), all()));
+        assert!(
+            judge(&each).is_empty(),
+            "each account's own trail is enough"
+        );
+
+        let writes = || vec![selected(Some(false), &[], &[])];
+        let some = [
+            own("111122223333", all()),
+            own("444455556666", writes()),
+            own("777788889999", writes()),
+        ];
+        insta::assert_snapshot!(
+            judge(&some).join("\n"),
+            @"holds.reads is true, yet no read-only Management events are recorded (2 accounts: 444455556666, 777788889999)"
+        );
+        // What an account's own trail leaves out, the organization's may record.
+        let mut together = some.to_vec();
+        together.push(trail(vec![selected(Some(true), &[], &[])]));
+        assert!(judge(&together).is_empty(), "{:?}", judge(&together));
     }
 }

@@ -174,6 +174,12 @@ impl Sandbox {
         };
         let athena = AthenaService::new(engine, table_files, config.athena, athena_faults);
         let logs = LogsService::new(&hub_account_id, &files, config.logs, logs_faults, seed);
+        let trails = Trails::new(
+            config.trail,
+            hub_account_id.clone(),
+            logs.group_arn().to_owned(),
+            Arc::clone(&files),
+        );
         let page_tokens = || PageTokens::new(seed, config.page_token_lifetime, None);
         let services = Arc::new(Services {
             organizations: Organizations {
@@ -187,7 +193,7 @@ impl Sandbox {
             clock,
             sts,
             cloudtrail: Arc::new(cloudtrail),
-            trails: Trails::new(config.trail, hub_account_id.clone(), Arc::clone(&files)),
+            trails,
             athena,
             logs,
         });

@@ -21,17 +21,17 @@ use tonic::transport::Channel;
 use crate::log_days::{ACCOUNTS, REGION, sandbox};
 
 /// A service over a sandbox, and a client of it.
-struct World {
-    sandbox: Sandbox,
+pub struct World {
+    pub sandbox: Sandbox,
     client: IdentityTrailServiceClient<Channel>,
     _server: Server,
     _assembly: Assembly,
 }
 
 /// What a check said, by what was probed.
-struct Report {
-    findings: Vec<CheckFinding>,
-    summary: CheckSummary,
+pub struct Report {
+    pub findings: Vec<CheckFinding>,
+    pub summary: CheckSummary,
 }
 
 impl World {
@@ -49,7 +49,7 @@ impl World {
         .await
     }
 
-    async fn configured(sandbox: SandboxConfig, change: impl FnOnce(&mut Value)) -> Self {
+    pub async fn configured(sandbox: SandboxConfig, change: impl FnOnce(&mut Value)) -> Self {
         let sandbox = Sandbox::start(sandbox).await.unwrap();
         let mut config = json!({
             "hub": {"region": REGION, "endpoint_url": sandbox.endpoint()},
@@ -90,7 +90,7 @@ impl World {
         }
     }
 
-    async fn check(&self) -> Report {
+    pub async fn check(&self) -> Report {
         self.ask(CheckAccountsRequest::default()).await
     }
 
@@ -118,25 +118,25 @@ impl World {
 }
 
 impl Report {
-    fn of(&self, probe: CheckProbe) -> Vec<&CheckFinding> {
+    pub fn of(&self, probe: CheckProbe) -> Vec<&CheckFinding> {
         let probed = self.findings.iter().filter(|it| it.probe() == probe);
         probed.collect()
     }
 
-    fn only(&self, probe: CheckProbe) -> &CheckFinding {
+    pub fn only(&self, probe: CheckProbe) -> &CheckFinding {
         match self.of(probe)[..] {
             [only] => only,
             _ => panic!("{probe:?}: {:#?}", self.findings),
         }
     }
 
-    fn to_fix(&self) -> Vec<&CheckFinding> {
+    pub fn to_fix(&self) -> Vec<&CheckFinding> {
         let found = self.findings.iter();
         found.filter(|it| it.state() != CheckState::Fine).collect()
     }
 }
 
-fn statement(text: &str) -> Value {
+pub fn statement(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
@@ -173,10 +173,11 @@ async fn where_all_is_as_declared_nothing_is_to_be_fixed() {
         newest.as_second()
     );
     assert!(report.summary.bytes_scanned > 0);
-    // One lookup in each Region of each account, and one query.
+    // One lookup in each Region of each account; of the archive the newest event, a look at a few log
+    // files and one at the rest.
     let stats = world.sandbox.stats();
     assert_eq!(stats.of("LookupEvents").received, 6);
-    assert_eq!(world.sandbox.athena_stats().started, 1);
+    assert_eq!(world.sandbox.athena_stats().started, 3);
 }
 
 #[tokio::test]
@@ -282,10 +283,10 @@ async fn an_archive_that_declares_more_than_its_trail_records_is_told_so() {
         .map(|it| it.detail.as_str())
         .collect();
     insta::assert_snapshot!(told.join("\n"), @"
-    holds.accounts declares 2 accounts that no trail found here records (222222222222, 333333333333): it is no organization trail
-    holds.reads is true, yet no read-only Management events are recorded
-    write Management events of kms.amazonaws.com are not recorded
-    holds.categories declares Data events, which are not recorded
+    holds.accounts declares accounts of which no trail was found that delivers here, neither an organization trail nor their own (2 accounts: 222222222222, 333333333333)
+    holds.reads is true, yet no read-only Management events are recorded (1 accounts: 111111111111)
+    write Management events of kms.amazonaws.com are not recorded (1 accounts: 111111111111)
+    holds.categories declares Data events, which are not recorded (1 accounts: 111111111111)
     ");
     assert!(report.to_fix().iter().all(|it| !it.fix.is_empty()));
 
@@ -487,23 +488,45 @@ async fn bad_requests_are_refused_before_anything_is_asked() {
 }
 
 #[tokio::test]
-async fn a_log_group_is_said_not_to_be_probed() {
-    let world = World::configured(sandbox(&[]), |config| {
-        config["log_groups"] = json!([{
-            "name": "trail-logs",
-            "account": ACCOUNTS[0],
-            "region": REGION,
-            "credentials": "hub",
-            "log_group": "cloudtrail",
-            "holds": {"accounts": "all", "retention_days": 30},
-        }]);
-    })
-    .await;
-    let report = world.check().await;
+async fn accounts_whose_own_trails_write_to_the_bucket_are_judged_by_these() {
+    let own = |accounts: &[&str]| {
+        let mut config = sandbox(&[]);
+        config.trail.is_organization_trail = false;
+        config.trail.also_of = accounts.iter().map(|id| (*id).to_owned()).collect();
+        config
+    };
+    let report = World::start(own(&ACCOUNTS[1..])).await.check().await;
+    assert!(report.to_fix().is_empty(), "{:#?}", report.to_fix());
+    let trail = report.only(CheckProbe::Trail);
+    assert!(
+        trail.detail.starts_with("3 trails are logging"),
+        "{trail:?}"
+    );
+
+    // One account has none.
+    let report = World::start(own(&ACCOUNTS[1..2])).await.check().await;
     let [finding] = report.to_fix()[..] else {
         panic!("{:#?}", report.to_fix());
     };
-    assert_eq!(finding.state(), CheckState::NotChecked);
-    assert_eq!(finding.log_group.as_deref(), Some("trail-logs"));
-    assert_eq!(report.summary.not_checked, 1);
+    assert_eq!(finding.probe(), CheckProbe::Declaration);
+    assert!(
+        finding.detail.ends_with("(1 accounts: 333333333333)"),
+        "{finding:?}"
+    );
+
+    // Of one it cannot be known: of that account nothing is said to be wrong.
+    let mut config = own(&ACCOUNTS[1..]);
+    let denied = (ACCOUNTS[2].to_owned(), Denial::NotAllowed);
+    config.faults.denied_accounts.extend([denied]);
+    let report = World::start(config).await.check().await;
+    let unread: Vec<&CheckFinding> = (report.of(CheckProbe::Trail).into_iter())
+        .filter(|it| it.state() == CheckState::NeedsFix)
+        .collect();
+    let [finding] = unread[..] else {
+        panic!("{:#?}", report.to_fix());
+    };
+    assert!(finding.detail.contains(ACCOUNTS[2]), "{finding:?}");
+    assert_eq!(finding.policies.len(), 2, "{finding:?}");
+    let declared = report.only(CheckProbe::Declaration);
+    assert_eq!(declared.state(), CheckState::Fine);
 }

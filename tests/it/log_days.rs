@@ -128,9 +128,13 @@ async fn log_files_that_were_seen_are_not_looked_for_again() {
     let world = World::start(sandbox(&missing), &verified("cloudtrail_by_account")).await;
     let first = world.ask(asked()).await;
     let queries = world.sandbox.athena_stats().started;
-    assert_eq!(queries, 2, "one scan and one verification");
+    assert_eq!(queries, 3, "a scan, a look at some files, one at the rest");
     let second = world.ask(asked()).await;
-    assert_eq!(world.sandbox.athena_stats().started, queries + 2);
+    assert_eq!(
+        world.sandbox.athena_stats().started,
+        queries + 2,
+        "what had no file before is looked at at once"
+    );
     assert_eq!(unverified(&second), unverified(&first));
     let bytes = |answer: &Answer| answer.summary().bytes_scanned;
     let by_scan = only_outcome(&second).counts.bytes_scanned;
@@ -152,6 +156,40 @@ async fn log_files_that_were_seen_are_not_looked_for_again() {
     let third = world.ask(known).await;
     assert!(third.complete(), "{:?}", third.outcomes());
     assert_eq!(world.sandbox.athena_stats().started, queries + 3);
+}
+
+#[tokio::test]
+async fn days_with_many_log_files_are_verified_by_a_few_of_them() {
+    // Two hundred files a day of one account, two of another, one day without.
+    let mut config = sandbox(&[]);
+    let Data::Files { files, .. } = &mut config.data else {
+        panic!("these are files");
+    };
+    let templates = std::mem::take(files);
+    for file in templates {
+        let copies = match &*file.account_id {
+            account if account == ACCOUNTS[0] => 200,
+            account if account == ACCOUNTS[1] => 2,
+            _ if file.key.contains("/10/28/") => 0,
+            _ => 1,
+        };
+        files.extend((0..copies).map(|number| LogFile {
+            key: file.key.replace("all", &number.to_string()),
+            ..file.clone()
+        }));
+    }
+    let world = World::start(config, &verified("cloudtrail_by_account")).await;
+    let first = world.ask(asked()).await;
+    assert_eq!(unverified(&first).len(), 1);
+    let by_scan = only_outcome(&first).counts.bytes_scanned;
+    let by_verification = first.summary().bytes_scanned - by_scan;
+    assert!(by_verification > 0);
+    let percent = by_verification * 100 / by_scan;
+    assert!(percent < 10, "{percent} % of what the scan reads");
+    // And then never again.
+    let second = world.ask(asked()).await;
+    assert_eq!(unverified(&second), unverified(&first));
+    assert_eq!(second.summary().bytes_scanned, by_scan);
 }
 
 #[tokio::test]

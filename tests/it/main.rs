@@ -6,6 +6,7 @@ mod athena;
 mod athena_records;
 mod athena_world;
 mod check;
+mod check_log_groups;
 mod cli_search;
 mod discovery;
 mod event_history;

@@ -2,77 +2,110 @@
 //! quiet or not delivered, and an answer about it is not to be called complete.
 //!
 //! Partition columns alone tell it, yet Athena reads (and bills) the files of row formats whole for
-//! it: so there is one query for each archive and search, and it asks only for days of which the
-//! process has not yet seen a file. That a file exists does not change, so it is remembered; that
-//! none does may change any day, so that is asked again, which costs nothing: there is nothing to
-//! scan.
+//! it. One file of a day is enough, and a busy account delivers hundreds: so a first query looks at a
+//! random few of all files, and a second one at all files of those accounts and days alone that it
+//! showed none of, which are the quiet ones (and only it at those that had none before). Neither asks for what the process has seen files of
+//! before: that a file exists does not change, so it is remembered; that none does may change any day,
+//! so that is asked again, which costs nothing: there is nothing to scan.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::archive::Archive;
 use super::rows::RowQuery;
-use super::sql;
+use super::sql::{self, Look};
 use super::unwritable;
 use crate::backend::remote_query::Reaper;
 use crate::backend::{DaysAsked, SearchContext, Spent};
 use crate::plan::estimate::DaysUnseen;
+use crate::plan::facts::TableFacts;
 use crate::plan::log_days::{AccountDays, DayRun, LogDays};
 use crate::plan::{Reason, ReasonCode, Unverified};
 use crate::query::{AccountId, EventTime, TimeRange};
+
+/// The part of the files that is looked at first, in percent. Of an account's day with `n` files this
+/// finds none with a chance of 0.95ⁿ, so that at most some seven files of it are read in vain.
+const LOOKED_AT_FIRST: u8 = 5;
 
 /// One verification is about no more accounts × days than this.
 const MOST_ASKED: usize = 100_000;
 
 /// What is known of one archive's log files is forgotten when it is more accounts × days than this:
-/// some 16 MB.
+/// some 16 MB. The same goes for where there was none.
 const MOST_KNOWN: usize = 500_000;
 
 /// More intervals than this, or so many accounts in them together, are told as one.
 const MOST_TOLD: usize = 500;
 const MOST_ACCOUNTS_TOLD: usize = 10_000;
 
-/// Of which days an archive is known to have log files, for all searches of the process.
+/// What is known of an archive's days, for all searches of the process.
 #[derive(Debug, Default)]
-pub(super) struct LogDaysKnown(Mutex<LogDays>);
+pub(super) struct LogDaysKnown(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    /// There is a log file.
+    with_files: LogDays,
+    /// All files were looked at once, and there was none.
+    without: LogDays,
+}
 
 impl LogDaysKnown {
     fn remember(&self, days: &LogDays) {
-        let mut known = self.lock();
-        if known.len() + days.len() > MOST_KNOWN {
-            *known = LogDays::default();
+        remember(&mut self.lock().with_files, days);
+    }
+
+    fn remember_without(&self, days: &[AccountDays]) {
+        let mut without = LogDays::default();
+        for AccountDays { days, accounts } in days {
+            for account in accounts {
+                days.iter().for_each(|day| without.insert(*account, day));
+            }
         }
-        known.extend(days);
+        remember(&mut self.lock().without, &without);
     }
 
     fn missing(&self, accounts: &BTreeSet<AccountId>, days: DayRun) -> Vec<AccountDays> {
-        self.lock().missing(accounts, days)
+        self.lock().with_files.missing(accounts, days)
     }
 
-    fn lock(&self) -> MutexGuard<'_, LogDays> {
+    /// Whether all of these were found without a log file before: there is little to read then.
+    fn were_without(&self, days: &[AccountDays]) -> bool {
+        let known = self.lock();
+        (days.iter()).all(|it| known.without.missing(&it.accounts, it.days).is_empty())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
         // Days are only ever added, or all forgotten: a panic leaves nothing wrong behind.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+fn remember(known: &mut LogDays, days: &LogDays) {
+    if known.len() + days.len() > MOST_KNOWN {
+        *known = LogDays::default();
+    }
+    known.extend(days);
+}
+
 /// The log files of some accounts and days, as one query found them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LogFiles {
+pub(super) struct LogFiles {
     /// The accounts and days that have any.
     pub days: LogDays,
     /// The newest event of all; only where it was asked for.
     pub newest: Option<EventTime>,
 }
 
-/// Asks the archive which of these have log files; `newest` also asks for the newest event.
+/// Asks the archive which of these have log files.
 pub(super) async fn read(
     query: RowQuery<'_>,
-    table: &crate::plan::facts::TableFacts,
+    table: &TableFacts,
     asked: &[AccountDays],
-    newest: bool,
+    look: Look,
 ) -> Result<LogFiles, Reason> {
     let archive = query.archive;
-    let statement = sql::log_days(&archive.config, table, asked, newest)
+    let statement = sql::log_days(&archive.config, table, asked, look)
         .map_err(|error| unwritable(&archive.name, &error))?;
     let rows = query.run(&statement.sql, &statement.names).await?;
     let mut files = LogFiles::default();
@@ -97,6 +130,48 @@ pub(super) fn unseen(archive: &Archive, asked: &DaysAsked) -> Option<DaysUnseen>
 /// The newest days of the interval, at most so many as are asked about at once.
 fn days_asked(asked: &DaysAsked) -> Option<DayRun> {
     DayRun::of(asked.range).newest(MOST_ASKED / asked.accounts.len().max(1))
+}
+
+/// What is known of accounts and days once their log files were searched for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Searched {
+    /// Those with log files.
+    pub days: LogDays,
+    /// Of those asked, the others.
+    missing: Vec<AccountDays>,
+}
+
+impl Searched {
+    /// Looks at a few of the files, then at all of those accounts and days that they are none of.
+    pub async fn few_then_all(
+        query: RowQuery<'_>,
+        table: &TableFacts,
+        asked: Vec<AccountDays>,
+    ) -> Result<Self, Reason> {
+        let few = read(query, table, &asked, Look::AtSome(LOOKED_AT_FIRST)).await?;
+        let mut searched = Self::among(asked, few.days);
+        if !searched.missing.is_empty() {
+            let rest = Self::all(query, table, searched.missing).await?;
+            searched.days.extend(&rest.days);
+            searched.missing = rest.missing;
+        }
+        Ok(searched)
+    }
+
+    async fn all(
+        query: RowQuery<'_>,
+        table: &TableFacts,
+        asked: Vec<AccountDays>,
+    ) -> Result<Self, Reason> {
+        let all = read(query, table, &asked, Look::AtAll).await?;
+        Ok(Self::among(asked, all.days))
+    }
+
+    fn among(asked: Vec<AccountDays>, days: LogDays) -> Self {
+        let without = (asked.into_iter()).flat_map(|it| days.missing(&it.accounts, it.days));
+        let missing = without.collect();
+        Self { days, missing }
+    }
 }
 
 /// One search's verification of one archive.
@@ -145,13 +220,14 @@ impl Verification {
             budget: Some(&self.search.scan_budget),
             spent: &self.spent,
         };
-        let files = read(query, table, &unknown, false).await?.days;
-        known.remember(&files);
-        // Of what was unknown; what is known may have been forgotten meanwhile.
-        let missing = unknown
-            .iter()
-            .flat_map(|it| files.missing(&it.accounts, it.days));
-        Ok(missing.collect())
+        let searched = if known.were_without(&unknown) {
+            Searched::all(query, table, unknown).await?
+        } else {
+            Searched::few_then_all(query, table, unknown).await?
+        };
+        known.remember(&searched.days);
+        known.remember_without(&searched.missing);
+        Ok(searched.missing)
     }
 
     fn told(&self, missing: Vec<AccountDays>) -> Vec<Unverified> {

@@ -2,8 +2,8 @@
 //!
 //! A scan becomes a statement ([`sql`]) for what its table has ([`table`]); the statement runs as a
 //! remote query ([`query`]) that the process owns and stops ([`super::remote_query`]); its rows become records
-//! again ([`rebuild`]) and events as from any other backend ([`results`]). Beside the scans, one small
-//! query a search finds out of which days there are log files at all ([`log_days`], [`rows`]).
+//! again ([`rebuild`]) and events as from any other backend ([`results`]). Beside the scans, small
+//! queries find out of which days there are log files at all ([`log_days`], [`rows`]).
 
 mod archive;
 mod hive_type;
@@ -33,7 +33,7 @@ use crate::plan::facts::ArchiveFacts;
 use crate::plan::{Reason, ReasonCode, Scan, ScanTarget, Unverified};
 use crate::query::EventQuery;
 use archive::Archive;
-pub use probe::{ArchiveProbe, LogFiles, TableProbe};
+pub use probe::{ArchiveProbe, TableProbe};
 use query::{AthenaReader, QueryScan};
 use sql::{ScanStatement, Unwritable};
 

@@ -7,19 +7,18 @@ use jiff::civil::Date;
 
 use super::Athena;
 use super::archive::Archive;
-use super::log_days;
+use super::log_days::{self, Searched};
 use super::rows::RowQuery;
+use super::sql::Look;
 use super::table::table_facts;
 use crate::backend::Spent;
 use crate::backend::remote_query::Reaper;
 use crate::config::Access;
-use crate::config::archives::TrailArn;
+use crate::config::stores::TrailArn;
 use crate::plan::Reason;
 use crate::plan::facts::{ArchiveFacts, TableFacts};
-use crate::plan::log_days::AccountDays;
-use crate::query::{AccountId, Region};
-
-pub use super::log_days::LogFiles;
+use crate::plan::log_days::{AccountDays, LogDays};
+use crate::query::{AccountId, EventTime, Region};
 
 /// One archive, to be probed.
 #[derive(Debug)]
@@ -120,19 +119,35 @@ impl ArchiveProbe {
         })
     }
 
-    /// Asks which of these accounts and days have log files, and for the newest event in them.
-    pub async fn log_files(
+    /// Which of these accounts and days have log files.
+    pub async fn log_days(
         &self,
         table: &TableFacts,
-        asked: &[AccountDays],
+        asked: Vec<AccountDays>,
         spent: &Spent,
-    ) -> Result<LogFiles, Reason> {
-        let query = RowQuery {
+    ) -> Result<LogDays, Reason> {
+        let searched = Searched::few_then_all(self.query(spent), table, asked);
+        Ok(searched.await?.days)
+    }
+
+    /// The newest event of these accounts and days; none if there is no event.
+    pub async fn newest(
+        &self,
+        table: &TableFacts,
+        asked: &AccountDays,
+        spent: &Spent,
+    ) -> Result<Option<EventTime>, Reason> {
+        let asked = std::slice::from_ref(asked);
+        let files = log_days::read(self.query(spent), table, asked, Look::ForNewest);
+        Ok(files.await?.newest)
+    }
+
+    fn query<'a>(&'a self, spent: &'a Spent) -> RowQuery<'a> {
+        RowQuery {
             archive: &self.archive,
             reaper: &self.reaper,
             budget: None,
             spent,
-        };
-        log_days::read(query, table, asked, true).await
+        }
     }
 }

@@ -6,12 +6,10 @@ use aws_smithy_types::DateTime;
 
 use super::EventHistory;
 use super::lookup::{MOST_THROTTLES, NoPage, wait};
+use crate::backend::CHECKS;
 use crate::federation::aws_error::{AwsFailure, FailureKind, failure};
 use crate::plan::Reason;
 use crate::query::{AccountId, EventTime, Region};
-
-/// The number under which checks take their turns in the queues: no search has it.
-const CHECKS: u64 = u64::MAX;
 
 /// What event history says of its newest event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::group::LogGroup;
+use super::streams::holder;
 use crate::backend::PageCost;
 use crate::query::record::{Ordinals, ReadFrom, TextOrigin, parse_record};
-use crate::query::{AccountId, BackendKind, Event, Provenance};
+use crate::query::{BackendKind, Event, Provenance};
 
 /// Reads the log events of one scan.
 #[derive(Debug)]
@@ -60,7 +61,8 @@ impl Events {
         request_id: Option<&Arc<str>>,
     ) -> Result<Event, String> {
         let group = &self.group;
-        let known = account_of(stream).or_else(|| group.only_account());
+        let of_stream = holder(stream).map(|(account, _)| account);
+        let known = of_stream.or_else(|| group.only_account());
         let read_from = ReadFrom {
             provenance: Provenance {
                 backend: BackendKind::Logs,
@@ -88,31 +90,7 @@ impl Events {
     }
 }
 
-/// Log streams of a trail are named `[o-ORGANIZATION_]ACCOUNT_CloudTrail_REGION[_NUMBER]`.
-fn account_of(stream: &str) -> Option<AccountId> {
-    let (before, _) = stream.split_once("_CloudTrail_")?;
-    let account = before.rsplit('_').next()?;
-    account.parse().ok()
-}
-
 /// About what an event takes: its fields, and its texts once more than the record is long.
 fn memory(message: &str) -> u64 {
     (std::mem::size_of::<Event>() + 2 * message.len()) as u64
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_stream_names_the_account() {
-        let account = |stream: &str| account_of(stream).map(|account| account.to_string());
-        let found = Some("111122223333".to_owned());
-        assert_eq!(account("111122223333_CloudTrail_eu-west-1"), found);
-        assert_eq!(account("111122223333_CloudTrail_eu-west-1_3"), found);
-        assert_eq!(account("o-a1b2c3_111122223333_CloudTrail_us-east-1"), found);
-        for other in ["", "test", "1111_CloudTrail_x", "CloudTrail_eu-west-1"] {
-            assert_eq!(account(other), None, "{other}");
-        }
-    }
 }

@@ -6,13 +6,14 @@ use aws_sdk_cloudwatchlogs::Client;
 use aws_sdk_cloudwatchlogs::config::retry::RetryConfig;
 use aws_sdk_cloudwatchlogs::operation::filter_log_events::builders::FilterLogEventsFluentBuilder;
 use aws_sdk_cloudwatchlogs::operation::start_query::builders::StartQueryInputBuilder;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{OnceCell, Semaphore};
 
 use crate::config::{self, Access};
 use crate::federation::Federation;
 use crate::federation::pacing::PacedQueue;
 use crate::plan::Reason;
+use crate::plan::facts::Declared;
 use crate::query::AccountId;
 
 /// One log group, for the life of the process.
@@ -47,6 +48,25 @@ impl LogGroup {
             federation,
             access,
             client: OnceCell::new(),
+        }
+    }
+
+    /// How it is reached.
+    pub fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// All that it declares to hold at `now`.
+    pub fn declared(&self, now: Timestamp) -> Declared {
+        let holds = &self.config.holds;
+        Declared {
+            accounts: holds.accounts.clone().map(|ids| ids.into_iter().collect()),
+            regions: holds.regions.clone().map(|r| r.into_iter().collect()),
+            first_time: holds.first_time(now),
+            reads: holds.reads,
+            writes: holds.writes,
+            excluded_event_sources: holds.excluded_event_sources.iter().cloned().collect(),
+            categories: holds.categories.iter().copied().collect(),
         }
     }
 
@@ -96,6 +116,24 @@ impl LogGroup {
             (None, Some(configured))
         } else {
             (Some(configured), None)
+        }
+    }
+
+    /// Its name where it is in the configured account, else its ARN: only a monitoring account may
+    /// describe by one.
+    pub fn local_identifier(&self) -> (Option<String>, Option<String>) {
+        let (name, arn) = self.identifier();
+        let Some(arn) = arn else {
+            return (name, None);
+        };
+        let parts: Vec<&str> = arn.splitn(7, ':').collect();
+        match parts[..] {
+            [_, _, _, _, account, "log-group", name]
+                if account.parse().ok() == Some(self.config.account) =>
+            {
+                (Some(name.to_owned()), None)
+            }
+            _ => (None, Some(arn)),
         }
     }
 

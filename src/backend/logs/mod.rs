@@ -13,7 +13,9 @@ mod insights_query;
 mod insights_rows;
 mod need;
 mod pattern;
+mod probe;
 mod remote;
+mod streams;
 #[cfg(test)]
 mod tests;
 mod window;
@@ -29,7 +31,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::log_groups::ReadWith;
 use crate::federation::Federation;
-use crate::plan::facts::{Declared, LogGroupFacts, ReadLogsWith};
+use crate::plan::facts::{LogGroupFacts, ReadLogsWith};
 use crate::plan::{LogsMethod, Reason, ReasonCode, Scan, ScanTarget};
 use crate::query::EventQuery;
 use filter_log_events::FilterReader;
@@ -37,6 +39,7 @@ use group::LogGroup;
 use insights::{InsightsReader, InsightsScan};
 use need::{needs, not_in};
 use pattern::patterns;
+pub use probe::{DescribedLogGroup, LogGroupProbe, LogStreams, NewestLogged};
 
 /// Reads log groups. One serves the whole process.
 #[derive(Debug)]
@@ -77,18 +80,9 @@ impl Logs {
     pub fn log_groups(&self) -> Vec<Arc<LogGroupFacts>> {
         let now = self.clock.now();
         let facts = self.log_groups.iter().map(|group| {
-            let holds = &group.config.holds;
             Arc::new(LogGroupFacts {
                 name: Arc::clone(&group.name),
-                holds: Declared {
-                    accounts: holds.accounts.clone().map(|ids| ids.into_iter().collect()),
-                    regions: holds.regions.clone().map(|r| r.into_iter().collect()),
-                    first_time: holds.first_time(now),
-                    reads: holds.reads,
-                    writes: holds.writes,
-                    excluded_event_sources: holds.excluded_event_sources.iter().cloned().collect(),
-                    categories: holds.categories.iter().copied().collect(),
-                },
+                holds: group.declared(now),
                 read_with: match group.config.read_with {
                     ReadWith::Auto => ReadLogsWith::Auto,
                     ReadWith::Filter => ReadLogsWith::FilterLogEvents,

@@ -20,13 +20,13 @@ use crate::grpc::pb::check_accounts_response::Item;
 use crate::grpc::pb::identity_trail_service_client::IdentityTrailServiceClient;
 use crate::grpc::pb::{CheckAccountsRequest, CheckAccountsResponse, CheckSummary};
 
-/// Can every account and archive be read?
+/// Can every account, archive and log group be read?
 #[derive(Debug, Clone, Args)]
 pub struct CheckArgs {
-    /// Only this account, and the archives that hold it; repeatable [default: all]
+    /// Only this account, and the archives and log groups that hold it; repeatable [default: all]
     #[arg(long = "account", value_name = "ID")]
     pub accounts: Vec<String>,
-    /// How many days back archives are asked for log files; it reads them [default: 30]
+    /// How many days back archives are asked for log files, and log groups for events [default: 30]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
     pub days: Option<i32>,
     /// How to print [default: table on a terminal, jsonl in a pipe]

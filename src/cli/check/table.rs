@@ -75,7 +75,7 @@ pub fn summary_in_words(summary: &CheckSummary) -> String {
         let _ = write!(text, ", {} not checked", summary.not_checked);
     }
     if summary.bytes_scanned > 0 {
-        let _ = write!(text, "; {} bytes scanned by Athena", summary.bytes_scanned);
+        let _ = write!(text, "; {} bytes scanned", summary.bytes_scanned);
     }
     text.push('\n');
     text
@@ -139,7 +139,7 @@ mod tests {
                2026-10-28T00:00:00Z to 2026-10-29T00:00:00Z: 111122223333
              - look into the trail
 
-        3 fine, 2 to fix, 1 not checked; 17 bytes scanned by Athena
+        3 fine, 2 to fix, 1 not checked; 17 bytes scanned
         "#);
     }
 }

@@ -73,7 +73,8 @@ impl Basis {
         Some((per_day.share(archive, days, account_days), per_day.basis))
     }
 
-    /// What finding out about log files will cost.
+    /// What finding out about log files will cost, at most: how many files an account delivers a day
+    /// nobody knows beforehand, and of few all are read.
     #[must_use]
     pub fn verification(&self, asked: &DaysUnseen) -> Verification {
         let DaysUnseen {

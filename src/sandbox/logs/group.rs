@@ -1,6 +1,6 @@
 //! The log group: every record that a trail of the whole organization delivers to it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -107,6 +107,13 @@ impl LogGroup {
     pub fn stored_bytes(&self, now: Timestamp) -> usize {
         let events = self.events[self.places(0, i64::MAX, now)].iter();
         events.map(|event| event.record.json().len()).sum()
+    }
+
+    /// The last event of each stream that has any at `now`, however long it is kept, by name.
+    pub fn last_events(&self, now: Timestamp) -> BTreeMap<&Arc<str>, &LogEvent> {
+        let now = now.as_millisecond();
+        let there = (self.events.iter()).take_while(|event| event.timestamp <= now);
+        there.map(|event| (&event.stream, event)).collect()
     }
 
     /// Whether it has a stream of this name.

@@ -7,6 +7,7 @@
 
 mod cursor;
 mod describe_log_groups;
+mod describe_log_streams;
 mod execution;
 mod filter_log_events;
 mod group;

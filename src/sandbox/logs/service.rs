@@ -13,6 +13,7 @@ use crate::sandbox::log_file::LogFile;
 use crate::sandbox::page_token::PageTokens;
 
 use super::describe_log_groups::DescribeLogGroups;
+use super::describe_log_streams::DescribeLogStreams;
 use super::execution::Execution;
 use super::filter_log_events::FilterLogEvents;
 use super::group::{LOG_GROUP_NAME, LOG_GROUP_REGION, LogGroup};
@@ -121,6 +122,13 @@ impl LogsService {
                 let answer = request.answer(here.then_some(&*self.group), now)?;
                 Ok(answer.to_string())
             }
+            "DescribeLogStreams" => {
+                let request: DescribeLogStreams = parse(body)?;
+                let (name, identifier) = (&request.log_group_name, &request.log_group_identifier);
+                let group = self.named(account_id, region, (name, identifier))?;
+                let answer = request.answer(group, &self.page_tokens, now)?;
+                Ok(answer.to_string())
+            }
             "StartQuery" => self.start(account_id, region, &parse(body)?, now).await,
             "GetQueryResults" => {
                 let request: GetQueryResults = parse(body)?;
@@ -205,20 +213,30 @@ impl LogsService {
         request: FilterLogEvents,
         now: Timestamp,
     ) -> Result<String, AwsError> {
-        let group = match (&request.log_group_name, &request.log_group_identifier) {
-            (Some(name), None) => self.group(account_id, region, name, false),
-            (None, Some(identifier)) => self.group(account_id, region, identifier, true),
-            _ => Err(invalid(
-                "Either logGroupName or logGroupIdentifier must be given, and not both.",
-            )),
-        }?;
-        let group = Arc::clone(group);
+        let (name, identifier) = (&request.log_group_name, &request.log_group_identifier);
+        let group = Arc::clone(self.named(account_id, region, (name, identifier))?);
         let reading = request.check(&group, &self.page_tokens)?;
         let (tokens, scan) = (
             Arc::clone(&self.page_tokens),
             self.config.scanned_events_per_page,
         );
         Ok(in_the_background(move || reading.page(&group, &tokens, scan, now)).await)
+    }
+
+    /// The log group of a request that names one by `logGroupName` or by `logGroupIdentifier`.
+    fn named(
+        &self,
+        account_id: &str,
+        region: &str,
+        asked: (&Option<String>, &Option<String>),
+    ) -> Result<&Arc<LogGroup>, AwsError> {
+        match asked {
+            (Some(name), None) => self.group(account_id, region, name, false),
+            (None, Some(identifier)) => self.group(account_id, region, identifier, true),
+            _ => Err(invalid(
+                "Either logGroupName or logGroupIdentifier must be given, and not both.",
+            )),
+        }
     }
 
     /// The log group of that name, or of that ARN where one may stand.

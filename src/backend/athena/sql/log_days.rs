@@ -41,15 +41,26 @@ pub(in crate::backend::athena) struct LogDayRow {
     pub newest: Option<EventTime>,
 }
 
-/// Writes the statement for these accounts and days; with `newest` it also tells each day's newest
-/// event. Only partition columns narrow it, so that it is of the same cost whoever is searched for.
+/// How the log files are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::backend::athena) enum Look {
+    /// Only at so many percent of the files: what is found is there, what is not may be.
+    AtSome(u8),
+    /// At all of them.
+    AtAll,
+    /// At all of them, and into them for each day's newest event.
+    ForNewest,
+}
+
+/// Writes the statement for these accounts and days. Only partition columns narrow it, so that it is
+/// of the same cost whoever is searched for.
 pub(in crate::backend::athena) fn log_days(
     archive: &Archive,
     table: &TableFacts,
     asked: &[AccountDays],
-    newest: bool,
+    look: Look,
 ) -> Result<LogDaysStatement, Unwritable> {
-    let exact = write(archive, table, asked, newest);
+    let exact = write(archive, table, asked, look);
     let all = asked.iter().map(|it| it.days);
     let hull = all.reduce(|a, b| DayRun {
         first: a.first.min(b.first),
@@ -60,7 +71,7 @@ pub(in crate::backend::athena) fn log_days(
         (Err(Unwritable::TooLong(_)), Some(days)) if asked.len() > 1 => {
             let accounts = asked.iter().flat_map(|it| it.accounts.iter().copied());
             let accounts = accounts.collect();
-            write(archive, table, &[AccountDays { days, accounts }], newest)
+            write(archive, table, &[AccountDays { days, accounts }], look)
         }
         (exact, _) => exact,
     }
@@ -70,7 +81,7 @@ fn write(
     archive: &Archive,
     table: &TableFacts,
     asked: &[AccountDays],
-    newest: bool,
+    look: Look,
 ) -> Result<LogDaysStatement, Unwritable> {
     let partitions = Partitions {
         archive,
@@ -110,7 +121,7 @@ fn write(
         DayColumns::Parts
     };
     let group_by = outputs.iter().map(|(value, _)| value.clone()).collect();
-    if newest {
+    if look == Look::ForNewest {
         let time = partitions.columns.text("eventtime")?;
         outputs.push((Expr::Max(Box::new(time)), "newest"));
     }
@@ -121,6 +132,10 @@ fn write(
             .collect(),
         database: archive.database.clone(),
         table: archive.table.clone(),
+        sample: match look {
+            Look::AtSome(percent) => Some(percent),
+            Look::AtAll | Look::ForNewest => None,
+        },
         filter: Expr::All(filter),
         group_by,
         order_by: Vec::new(),
@@ -205,7 +220,13 @@ mod tests {
 
     #[test]
     fn days_are_grouped_over_partition_columns_alone() {
-        let statement = log_days(&archive("projected", ""), &table(&[]), &asked(), false).unwrap();
+        let statement = log_days(
+            &archive("projected", ""),
+            &table(&[]),
+            &asked(),
+            Look::AtAll,
+        )
+        .unwrap();
         insta::assert_snapshot!(statement.sql, @r#"
         SELECT
           "account" AS "account",
@@ -215,6 +236,15 @@ mod tests {
           AND ("timestamp" BETWEEN '2026/10/30' AND '2026/11/02' OR ("account" = '444455556666' AND "timestamp" = '2026/11/09'))
         GROUP BY "account", "timestamp"
         "#);
+        let sampled = log_days(
+            &archive("projected", ""),
+            &table(&[]),
+            &asked(),
+            Look::AtSome(5),
+        );
+        let from = r#"FROM "logs"."cloudtrail""#;
+        let expected = (statement.sql).replace(from, &format!("{from} TABLESAMPLE SYSTEM (5)"));
+        assert_eq!(sampled.unwrap().sql, expected);
         let row = ["444455556666", "2026/11/09"].map(|text| Some(text.to_owned()));
         assert_eq!(
             statement.row(&row),
@@ -233,7 +263,7 @@ mod tests {
             &archive("region_date", ""),
             &table(&[]),
             &asked()[..1],
-            true,
+            Look::ForNewest,
         )
         .unwrap();
         insta::assert_snapshot!(statement.sql, @r#"
@@ -266,7 +296,8 @@ mod tests {
             accounts: accounts(&["111122223333"]),
         };
         let asked: Vec<AccountDays> = (0..9_000).map(single).collect();
-        let statement = log_days(&archive("projected", ""), &table(&[]), &asked, false).unwrap();
+        let statement =
+            log_days(&archive("projected", ""), &table(&[]), &asked, Look::AtAll).unwrap();
         assert!(statement.sql.len() < 1_000, "{}", statement.sql.len());
     }
 }

@@ -9,5 +9,5 @@ mod snapshots;
 mod statement;
 pub(super) mod tree;
 
-pub(super) use log_days::log_days;
+pub(super) use log_days::{Look, log_days};
 pub(super) use statement::{Asked, Output, OutputKind, ScanStatement, Unwritable, statement};

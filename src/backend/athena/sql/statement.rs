@@ -134,6 +134,7 @@ pub(in crate::backend::athena) fn statement(
             .collect(),
         database: archive.database.clone(),
         table: archive.table.clone(),
+        sample: None,
         filter: Expr::All(filter),
         group_by: Vec::new(),
         order_by,

@@ -15,6 +15,8 @@ pub(in crate::backend::athena) struct Select {
     pub database: String,
     /// The table in it.
     pub table: String,
+    /// The part of its files, in percent, that is read, whichever they are; none reads all.
+    pub sample: Option<u8>,
     /// Which rows.
     pub filter: Expr,
     /// By which values the rows are put together; none are.
@@ -149,7 +151,11 @@ impl fmt::Display for Select {
             quote_identifier(&self.database),
             quote_identifier(&self.table),
         );
-        write!(f, "FROM {database}.{table}\nWHERE ")?;
+        write!(f, "FROM {database}.{table}")?;
+        if let Some(percent) = self.sample {
+            write!(f, " TABLESAMPLE SYSTEM ({percent})")?;
+        }
+        f.write_str("\nWHERE ")?;
         match &self.filter {
             Expr::All(parts) if !parts.is_empty() => separated(f, parts, "\n  AND ")?,
             filter => filter.fmt(f)?,
@@ -346,6 +352,7 @@ mod parsed_back {
             outputs: vec![(Expr::column("eventid"), "eventid".into())],
             database: "logs".into(),
             table: "cloudtrail".into(),
+            sample: None,
             filter,
             group_by: Vec::new(),
             order_by: vec![Expr::column("eventtime")],

@@ -4,9 +4,10 @@
 //! mean something else to Trino, or nothing.
 
 use datafusion::sql::sqlparser::ast::{
-    Distinct, ExcludeSelectItem, GroupByExpr, Ident, LimitClause, ObjectName, ObjectNamePart,
+    Distinct, ExcludeSelectItem, Expr, GroupByExpr, Ident, LimitClause, ObjectName, ObjectNamePart,
     OrderBy, OrderByKind, Query, Select, SelectFlavor, SelectItem, SetExpr, Statement, TableAlias,
-    TableFactor, TableWithJoins,
+    TableFactor, TableSample, TableSampleKind, TableSampleMethod, TableSampleModifier,
+    TableSampleQuantity, TableWithJoins,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -18,8 +19,15 @@ use super::expression::{is_number, rewrite};
 
 pub(super) type Result<T> = std::result::Result<T, EngineError>;
 
+/// A statement as DataFusion understands it.
+pub struct Translated {
+    pub statement: Statement,
+    /// The part of the files that it is to see (`TABLESAMPLE SYSTEM`), from 0 to 1.
+    pub sample: Option<f64>,
+}
+
 /// Parses one SELECT and rewrites it for DataFusion.
-pub fn translate(sql: &str) -> Result<Statement> {
+pub fn translate(sql: &str) -> Result<Translated> {
     let mut statements = Parser::parse_sql(&GenericDialect {}, sql).map_err(EngineError::syntax)?;
     let (Some(mut statement), true) = (statements.pop(), statements.is_empty()) else {
         return Err(EngineError::syntax("only one sql statement is allowed"));
@@ -27,8 +35,47 @@ pub fn translate(sql: &str) -> Result<Statement> {
     let Statement::Query(query) = &mut statement else {
         return Err(refused("a statement other than SELECT"));
     };
+    let sample = take_sample(query)?;
     rewrite_query(query)?;
-    Ok(statement)
+    Ok(Translated { statement, sample })
+}
+
+/// Takes the sample out of a SELECT from one table; any other is refused later.
+fn take_sample(query: &mut Query) -> Result<Option<f64>> {
+    let SetExpr::Select(select) = &mut *query.body else {
+        return Ok(None);
+    };
+    let [TableWithJoins { relation, .. }] = &mut select.from[..] else {
+        return Ok(None);
+    };
+    let TableFactor::Table { sample, .. } = relation else {
+        return Ok(None);
+    };
+    let Some(TableSampleKind::BeforeTableAlias(sample) | TableSampleKind::AfterTableAlias(sample)) =
+        sample.take()
+    else {
+        return Ok(None);
+    };
+    let percent = match &*sample {
+        TableSample {
+            modifier: TableSampleModifier::TableSample,
+            name: Some(TableSampleMethod::System),
+            quantity:
+                Some(TableSampleQuantity {
+                    parenthesized: true,
+                    value: Expr::Value(value),
+                    unit: None,
+                }),
+            seed: None,
+            bucket: None,
+            offset: None,
+        } => value.to_string().parse::<f64>().ok(),
+        _ => None,
+    };
+    match percent {
+        Some(percent) if (0.0..=100.0).contains(&percent) => Ok(Some(percent / 100.0)),
+        _ => Err(refused("any TABLESAMPLE but SYSTEM and a percentage")),
+    }
 }
 
 pub(super) fn refused(what: impl std::fmt::Display) -> EngineError {

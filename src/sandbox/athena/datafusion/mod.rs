@@ -29,6 +29,7 @@ use datafusion::sql::parser::Statement;
 use futures::TryStreamExt as _;
 
 use chunk::ChunkStore;
+use dialect::Translated;
 use provider::QueryTable;
 
 use super::engine::{Engine, EngineError, ResultColumn, ResultSet, RunningQuery};
@@ -55,11 +56,12 @@ impl DataFusionEngine {
         }
     }
 
-    /// A session that sees the tables and counts for one query.
+    /// A session that sees the tables, or a sample of their files, and counts for one query.
     fn session(
         &self,
         database: Option<&str>,
         query: &Arc<RunningQuery>,
+        sample: Option<f64>,
     ) -> Result<SessionState, DataFusionError> {
         let schema = MemorySchemaProvider::new();
         for table in TABLES {
@@ -67,7 +69,7 @@ impl DataFusionEngine {
                 Generation::Documented => &self.documented,
                 Generation::Legacy => &self.legacy,
             };
-            let provider = QueryTable::new(table, Arc::clone(store), Arc::clone(query))?;
+            let provider = QueryTable::new(table, Arc::clone(store), Arc::clone(query), sample)?;
             schema.register_table(table.name.to_owned(), Arc::new(provider))?;
         }
         let catalog = MemoryCatalogProvider::new();
@@ -103,8 +105,9 @@ impl Engine for DataFusionEngine {
         query: &Arc<RunningQuery>,
     ) -> Result<ResultSet, EngineError> {
         let work = async {
-            let statement = dialect::translate(statement)?;
-            let state = self.session(database, query).map_err(|e| internal(&e))?;
+            let Translated { statement, sample } = dialect::translate(statement)?;
+            let state = self.session(database, query, sample);
+            let state = state.map_err(|e| internal(&e))?;
             let plan = state
                 .statement_to_plan(Statement::Statement(Box::new(statement)))
                 .await

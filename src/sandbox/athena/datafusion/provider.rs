@@ -1,6 +1,7 @@
 //! One table for one query: prunes partitions, then reads chunks and counts their bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -33,13 +34,20 @@ pub struct QueryTable {
     table: Table,
     store: Arc<ChunkStore>,
     query: Arc<RunningQuery>,
+    /// The part of the files that is seen.
+    sample: Option<f64>,
     schema: SchemaRef,
     /// Where the store has each of the table's columns.
     columns: Arc<[usize]>,
 }
 
 impl QueryTable {
-    pub fn new(table: Table, store: Arc<ChunkStore>, query: Arc<RunningQuery>) -> Result<Self> {
+    pub fn new(
+        table: Table,
+        store: Arc<ChunkStore>,
+        query: Arc<RunningQuery>,
+        sample: Option<f64>,
+    ) -> Result<Self> {
         let stored = store.schema();
         let columns = table.generation.columns().iter().map(|column| column.name);
         let keys = table.partition_keys.iter().map(|key| key.name());
@@ -52,6 +60,7 @@ impl QueryTable {
             columns: columns.into(),
             store,
             query,
+            sample,
         })
     }
 
@@ -105,6 +114,14 @@ impl QueryTable {
         let kept = partitions.into_values().zip(kept);
         let kept = kept.filter(|(_, kept)| *kept).flat_map(|(files, _)| files);
         Ok(kept.collect::<BTreeSet<usize>>().into_iter().collect())
+    }
+
+    /// Trino throws dice for each split, that is each file; here the same file always falls alike.
+    fn is_in_sample(&self, place: usize, part: f64) -> bool {
+        let mut hasher = DefaultHasher::new();
+        self.store.files().log_file(place).key.hash(&mut hasher);
+        let thrown = hasher.finish() % 10_000;
+        f64::from(u16::try_from(thrown).unwrap_or(u16::MAX)) < part * 10_000.0
     }
 
     /// An injected partition column has no list of values: Athena takes them from the statement.
@@ -177,7 +194,11 @@ impl TableProvider for QueryTable {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         self.check_injected(filters)?;
-        let runs = self.store.runs(self.prune(state, filters)?);
+        let mut files = self.prune(state, filters)?;
+        if let Some(part) = self.sample {
+            files.retain(|place| self.is_in_sample(*place, part));
+        }
+        let runs = self.store.runs(files);
         let mut parts = vec![Vec::new(); READERS];
         for (number, run) in runs.into_iter().enumerate() {
             parts[number % READERS].push(run);
