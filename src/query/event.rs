@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::{AccountId, BackendKind, EventCategory, EventTime, Identity, Region, UserIdentity};
 
 /// Where an event stands in the total order of a search: by time, then account, then event id.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct EventKey {
     /// `eventTime`.
     pub time: EventTime,
@@ -17,7 +19,7 @@ pub struct EventKey {
 }
 
 /// An event's id: CloudTrail's own, or one made from the content.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum EventId {
     /// `eventID` as recorded: two records of one account with the same id are copies.
     Recorded(Arc<str>),
@@ -43,7 +45,7 @@ impl EventId {
 }
 
 /// One event of the answer.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event {
     /// Its place in the order.
     pub key: EventKey,
@@ -114,6 +116,7 @@ pub struct Event {
     /// Whether a credential was masked in `response_elements_json` or the record.
     pub credentials_masked: bool,
     /// The identities of the question that this event matched.
+    #[serde(skip)]
     pub matched_identities: Vec<Identity>,
     /// Where the event was read.
     pub provenance: Provenance,
@@ -125,7 +128,7 @@ pub struct Event {
 }
 
 /// `tlsDetails`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TlsDetails {
     /// `tlsVersion`.
     pub tls_version: Option<String>,
@@ -138,7 +141,7 @@ pub struct TlsDetails {
 }
 
 /// `addendum`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Addendum {
     /// `reason`.
     pub reason: Option<String>,
@@ -151,7 +154,7 @@ pub struct Addendum {
 }
 
 /// One of the record's `resources`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Resource {
     /// `ARN`.
     pub arn: Option<String>,
@@ -162,7 +165,7 @@ pub struct Resource {
 }
 
 /// Something that the call acted upon.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Target {
     /// Where it was found: `resources` or the request parameter's name, such as `userName`.
     pub origin: String,
@@ -171,7 +174,7 @@ pub struct Target {
 }
 
 /// Credentials that the call issued: enough to follow them, nothing to use them.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct IssuedSession {
     /// The issued key.
     pub access_key_id: Option<String>,
@@ -186,7 +189,7 @@ pub struct IssuedSession {
 }
 
 /// Where an event was read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Provenance {
     /// Which kind of backend.
     pub backend: BackendKind,
@@ -208,7 +211,7 @@ pub struct Provenance {
 }
 
 /// The record behind an event.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// The record as JSON, credentials masked.
     pub json: String,
@@ -217,7 +220,7 @@ pub struct Record {
 }
 
 /// How a record's text came about.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RecordOrigin {
     /// As CloudTrail gave it.
     Delivered {

@@ -1,10 +1,12 @@
 //! What else an event must be, besides having been done by the identity.
 
+use serde::{Deserialize, Serialize};
+
 use super::condition::{Condition, Member};
 use super::{ResourceRef, SourceAddress, credential_apis};
 
 /// The kinds of events that CloudTrail records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum EventCategory {
     /// Control-plane calls: the only kind that event history holds.
     Management,

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     AccountId, AccountSelector, Case, Condition, EventFilter, EventKey, EventTime, Identity,
     Region, SearchOrder, TimeRange,
 };
 
 /// Where events are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum BackendKind {
     /// CloudTrail's `LookupEvents`: 90 days, management events.
     EventHistory,

@@ -3,10 +3,26 @@
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 /// A CloudTrail event time: whole seconds since the epoch, UTC (`eventTime` carries no fraction).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "i64", try_from = "i64")]
 pub struct EventTime(i64);
+
+impl From<EventTime> for i64 {
+    fn from(time: EventTime) -> Self {
+        time.0
+    }
+}
+
+impl TryFrom<i64> for EventTime {
+    type Error = &'static str;
+
+    fn try_from(second: i64) -> Result<Self, Self::Error> {
+        Self::from_second(second).ok_or("an event time lies in the years 1 to 9999")
+    }
+}
 
 impl EventTime {
     /// From epoch seconds, limited to what RFC 3339 can print (years 1 to 9999).

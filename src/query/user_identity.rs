@@ -1,10 +1,12 @@
 //! Who made a call, as CloudTrail recorded it: every member of `userIdentity`.
 
+use serde::{Deserialize, Serialize};
+
 use std::collections::BTreeMap;
 
 /// `userIdentity`. Members are absent (`None`) where the record lacks them; CloudTrail also writes
 /// some as `""`, which stays `Some("")`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct UserIdentity {
     /// `Root`, `IAMUser`, `AssumedRole`, `Role`, `FederatedUser`, `AWSAccount`, `AWSService`, …;
     /// absent in some service events.
@@ -36,7 +38,7 @@ pub struct UserIdentity {
 }
 
 /// `onBehalfOf`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct OnBehalfOf {
     /// The Identity Center user's id.
     pub user_id: Option<String>,
@@ -45,7 +47,7 @@ pub struct OnBehalfOf {
 }
 
 /// `inScopeOf`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct InScopeOf {
     /// The invoking resource.
     pub source_arn: Option<String>,
@@ -58,7 +60,7 @@ pub struct InScopeOf {
 }
 
 /// `sessionContext`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct SessionContext {
     /// The role (or user) whose credentials the session uses.
     pub session_issuer: Option<SessionIssuer>,
@@ -79,7 +81,7 @@ pub struct SessionContext {
 }
 
 /// `sessionContext.sessionIssuer`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct SessionIssuer {
     /// `Role`, `IAMUser` or `Root`.
     pub kind: Option<String>,
@@ -94,7 +96,7 @@ pub struct SessionIssuer {
 }
 
 /// `sessionContext.webIdFederationData`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct WebIdFederationData {
     /// The identity provider.
     pub federated_provider: Option<String>,

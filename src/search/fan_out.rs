@@ -17,13 +17,18 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{Id, JoinError, JoinSet};
 
 use super::admission::Admission;
+use super::held::{HeldEvent, HeldPage};
 use super::merge::{Lane, Merge};
 use crate::backend::{Page, ScanError, ScanReader, SearchContext};
 use crate::plan::{Reason, ReasonCode, Scan};
-use crate::query::{AccountId, Event, EventTime, Rank, SearchOrder};
+use crate::query::{AccountId, EventKey, EventTime, Rank, SearchOrder};
 
 /// What a page is assumed to take before it is known: 50 records of a generous size.
 const ASSUMED_PAGE_BYTES: u64 = 64 * 1024;
+
+/// Steps at once that need no memory. What the merge waits for is held sooner or later, so more of
+/// them cost no more memory, but for what AWS's answers take while they are read.
+const WITHOUT_MEMORY: usize = 64;
 
 /// The bytes of pages that wait in this process, for all searches: a semaphore of KiB.
 #[derive(Debug, Clone)]
@@ -44,6 +49,11 @@ impl PageMemory {
         }
     }
 
+    /// All of it, free or not.
+    fn bytes(&self) -> u64 {
+        u64::from(self.all) * 1024
+    }
+
     /// Whether there is room for a page now. It may be gone when it is needed.
     fn has_room(&self) -> bool {
         let page = kib(ASSUMED_PAGE_BYTES).min(self.all as usize);
@@ -57,14 +67,6 @@ impl PageMemory {
             .try_acquire_many_owned(kib.min(self.all))
             .ok()
     }
-}
-
-/// An event that waits for its turn, and the share of memory that its page holds.
-#[derive(Debug)]
-pub struct HeldEvent {
-    /// The event.
-    pub event: Box<Event>,
-    _memory: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 /// The end of one step.
@@ -90,8 +92,8 @@ pub enum StepResult {
 /// A page of which only the events of the answer are left.
 #[derive(Debug)]
 pub struct AdmittedPage {
-    /// The events of the answer.
-    pub events: Vec<HeldEvent>,
+    /// The events of the answer, with their places in the order.
+    pub events: Vec<(EventKey, HeldEvent)>,
     /// What else the page said; its own events are gone.
     pub page: Page,
 }
@@ -115,8 +117,10 @@ pub struct FanOut {
     queries_open: BTreeSet<Lane>,
     queries_at_once: usize,
     memory: PageMemory,
-    /// The one lane whose step needs no memory: the merge waits for it.
-    without_memory: Option<Lane>,
+    /// The lanes whose steps need no memory: the merge waits for them.
+    without_memory: BTreeSet<Lane>,
+    /// Whether so many scans wait together that their events are packed.
+    packs: bool,
     context: Arc<SearchContext>,
     accounts: Arc<BTreeSet<AccountId>>,
 }
@@ -125,7 +129,7 @@ struct Done {
     lane: Lane,
     reader: Box<dyn ScanReader>,
     /// None if there was no memory for a page.
-    result: Option<Result<Page, ScanError>>,
+    result: Option<Result<(Page, HeldPage), ScanError>>,
     memory: Option<OwnedSemaphorePermit>,
 }
 
@@ -140,6 +144,7 @@ impl FanOut {
         accounts: Arc<BTreeSet<AccountId>>,
     ) -> Self {
         let order = context.query.order;
+        let packs = scans.len() as u64 * ASSUMED_PAGE_BYTES > memory.bytes() / 2;
         Self {
             runnable: (scans.iter().enumerate())
                 .map(|(lane, scan)| (order.rank(order.first(scan.range)), lane))
@@ -154,7 +159,8 @@ impl FanOut {
             queries_at_once: queries_at_once.max(1),
             scans: scans.into_iter().map(Arc::new).collect(),
             memory,
-            without_memory: None,
+            without_memory: BTreeSet::new(),
+            packs,
             context,
             accounts,
         }
@@ -206,14 +212,14 @@ impl FanOut {
                 passed_over.push((bound, lane));
                 continue;
             }
-            // Without memory the search still moves: one step at a time, for what is waited for.
-            let needs_none = needed && self.without_memory.is_none();
+            // Without memory the search still moves: a few steps at a time, for what is waited for.
+            let needs_none = needed && self.without_memory.len() < WITHOUT_MEMORY;
             if !needs_none && !self.memory.has_room() {
                 passed_over.push((bound, lane));
                 break;
             }
             if needs_none {
-                self.without_memory = Some(lane);
+                self.without_memory.insert(lane);
             }
             self.step(lane, needs_none);
         }
@@ -227,7 +233,7 @@ impl FanOut {
             Err(error) => (error.id(), Err(error)),
         };
         let lane = self.lane_of.remove(&id)?;
-        self.without_memory = self.without_memory.filter(|other| *other != lane);
+        self.without_memory.remove(&lane);
         Some(match ended {
             Ok(done) => self.end_step(done, merge),
             Err(error) => {
@@ -293,7 +299,7 @@ impl FanOut {
         let scan = Arc::clone(&self.scans[lane]);
         let context = Arc::clone(&self.context);
         let accounts = Arc::clone(&self.accounts);
-        let memory = self.memory.clone();
+        let (memory, packs) = (self.memory.clone(), self.packs);
         let task = self.running.spawn(async move {
             reader.wait_for_turn().await;
             let memory = memory.reserve(ASSUMED_PAGE_BYTES);
@@ -306,14 +312,19 @@ impl FanOut {
                     memory,
                 };
             }
-            let mut result = reader.next_page().await;
-            if let Ok(page) = &mut result {
+            let result = reader.next_page().await.map(|mut page| {
                 let admission = Admission::new(&context.query, &accounts);
                 let read = page.events.len().max(1) as u64;
-                page.events
-                    .retain_mut(|event| admission.admit(&scan, event));
-                page.cost.memory_bytes = page.cost.memory_bytes * page.events.len() as u64 / read;
-            }
+                let mut events = std::mem::take(&mut page.events);
+                events.retain_mut(|event| admission.admit(&scan, event));
+                if packs {
+                    let (held, bytes) = HeldPage::packed(events);
+                    page.cost.memory_bytes = bytes;
+                    return (page, held);
+                }
+                page.cost.memory_bytes = page.cost.memory_bytes * events.len() as u64 / read;
+                (page, HeldPage::whole(events))
+            });
             Done {
                 lane,
                 reader,
@@ -340,14 +351,13 @@ impl FanOut {
             return Step { lane, result };
         };
         let held_back = self.held_back[lane].take();
-        let ended = result.as_ref().map_or(true, |page| page.end);
+        let ended = result.as_ref().map_or(true, |(page, _)| page.end);
         if ended {
             self.queries_open.remove(&lane);
         } else {
             self.readers[lane] = Some(reader);
         }
-        let result = result.map(|mut page| {
-            let events = std::mem::take(&mut page.events);
+        let result = result.map(|(page, events)| {
             self.page_events[lane] = self.page_events[lane].max(events.len());
             let memory = match (held_back, memory) {
                 (Some(mut all), Some(more)) => {
@@ -363,13 +373,8 @@ impl FanOut {
                     .as_mut()
                     .and_then(|memory| memory.split(kib(held_back).min(memory.num_permits())));
             }
-            let memory = memory.map(Arc::new);
-            let events = events.into_iter().map(|event| HeldEvent {
-                event: Box::new(event),
-                _memory: memory.clone(),
-            });
             AdmittedPage {
-                events: events.collect(),
+                events: events.hold(memory),
                 page,
             }
         });

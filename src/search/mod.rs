@@ -13,6 +13,7 @@ pub mod engine;
 pub mod facets;
 pub mod fan_out;
 mod hand_over;
+pub mod held;
 pub mod item;
 pub mod merge;
 pub mod outcomes;

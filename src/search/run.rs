@@ -10,8 +10,9 @@ use tokio::time::{Instant, sleep_until};
 use super::announcement::{read_key_owners, routes};
 use super::engine::{Accounts, Shared};
 use super::facets::FacetCounter;
-use super::fan_out::{FanOut, HeldEvent, Step, StepResult};
+use super::fan_out::{FanOut, Step, StepResult};
 use super::hand_over::HandOvers;
+use super::held::HeldEvent;
 use super::item::{Answered, PlanAnnouncement, Progress, SearchItem, StopReason};
 use super::merge::{Merge, Released};
 use super::outcomes::LaneRecord;
@@ -299,13 +300,13 @@ impl Search {
         } = released;
         running.fan_out.released(lane, &running.merge);
         running.lanes[lane].matched(late);
-        running.facets.count(&event.event);
+        let mut event = event.into_event();
+        running.facets.count(&event);
         running.events_matched += 1;
         if !late {
             running.position = Some(key);
         }
         if self.context.query.record_view != RecordView::None {
-            let mut event = event.event;
             event.late = late;
             self.ready.push_back(SearchItem::Event {
                 event,
@@ -327,8 +328,8 @@ impl Search {
                 if let Some(lost) = admitted.page.lost {
                     running.lose(lane, &lost);
                 }
-                for held in admitted.events {
-                    running.merge.hold(lane, held.event.key.clone(), held);
+                for (key, held) in admitted.events {
+                    running.merge.hold(lane, key, held);
                 }
                 if admitted.page.end {
                     running.lanes[lane].complete();

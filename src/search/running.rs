@@ -5,8 +5,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::facets::FacetCounter;
-use super::fan_out::{FanOut, HeldEvent};
+use super::fan_out::FanOut;
 use super::hand_over::HandOvers;
+use super::held::HeldEvent;
 use super::item::{Answered, StopReason, Summary};
 use super::merge::{Lane, Merge};
 use super::outcomes::{LaneRecord, Reach, stopped};
