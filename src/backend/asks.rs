@@ -45,7 +45,9 @@ impl Asks {
         } = &query.filter;
         let by = |is: fn(&LookupAttribute) -> bool| match lookups {
             Lookups::Whole | Lookups::RoleSessions(_) => false,
-            Lookups::Each(attributes) => attributes.iter().all(is),
+            Lookups::Each(attributes) | Lookups::WithFederated { attributes, .. } => {
+                attributes.iter().all(is)
+            }
         };
         let by_identity = by(|it| {
             matches!(

@@ -25,7 +25,7 @@ use crate::plan::estimate::DaysUnseen;
 use crate::plan::facts::ArchiveFacts;
 use crate::plan::{Reason, ReasonCode, RoleReading, Scan, Unverified};
 use crate::query::{AccountId, Event, EventQuery, EventTime, TimeRange};
-use event_history::RoleSessionsFound;
+use event_history::SessionsFound;
 
 /// The number under which checks take their turns in the queues: no search has it.
 const CHECKS: u64 = u64::MAX;
@@ -120,8 +120,8 @@ pub struct SearchContext {
     pub deadline: Option<std::time::Instant>,
     /// What its queries may scan.
     pub scan_budget: ScanBudget,
-    /// The sessions of roles that its scans of event history have found.
-    pub role_sessions: RoleSessionsFound,
+    /// The sessions of roles and users that its scans of event history have found.
+    pub sessions: SessionsFound,
 }
 
 /// The bytes that a search's Athena and Logs Insights queries may scan (`max_scan_bytes`), and those that they have.
@@ -260,6 +260,17 @@ impl PageCost {
         self.unreadable_records += other.unreadable_records;
         self.bytes_scanned_total = self.bytes_scanned_total.max(other.bytes_scanned_total);
         self.memory_bytes += other.memory_bytes;
+    }
+
+    /// The same for what was read beside the answer, to find out how to read it: its events are kept
+    /// nowhere, and where one that cannot be read matters, the answer's own reading meets it again.
+    #[must_use]
+    pub fn beside(self) -> Self {
+        Self {
+            unreadable_records: 0,
+            memory_bytes: 0,
+            ..self
+        }
     }
 }
 

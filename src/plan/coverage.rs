@@ -55,7 +55,7 @@ impl ScanOutcome {
 }
 
 impl Coverage {
-    /// Whether some of the answer is complete only for the sessions of roles that were found.
+    /// Whether some of the answer is complete only for the sessions that were found.
     #[must_use]
     pub fn is_inferred(&self) -> bool {
         let mut readings = (self.outcomes.iter()).filter_map(|it| it.role_reading.as_ref());

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
+use super::federated_sessions::FederatedSessions;
 use super::role_sessions::RoleSessions;
 
 /// The lookups of one scan of event history. All are owned by that scan.
@@ -13,6 +14,14 @@ pub enum Lookups {
     Whole,
     /// One for each attribute; together they find everything that can match. Never empty.
     Each(BTreeSet<LookupAttribute>),
+    /// One for each attribute, and those of the sessions that some of the users issued, once these
+    /// sessions have been found.
+    WithFederated {
+        /// What finds all that the identities did themselves. Never empty.
+        attributes: BTreeSet<LookupAttribute>,
+        /// The users and how their sessions are sought.
+        federated: Arc<FederatedSessions>,
+    },
     /// One for each session of some roles, once these sessions have been found.
     RoleSessions(Arc<RoleSessions>),
 }
@@ -45,7 +54,29 @@ impl Lookups {
         const MANY: usize = 3;
         match self {
             Self::Whole | Self::RoleSessions(_) => true,
-            Self::Each(attributes) => attributes.len() >= MANY,
+            Self::Each(attributes) | Self::WithFederated { attributes, .. } => {
+                attributes.len() >= MANY
+            }
+        }
+    }
+
+    /// The attributes that are known beforehand; none where it is read whole.
+    #[must_use]
+    pub fn attributes(&self) -> Option<&BTreeSet<LookupAttribute>> {
+        match self {
+            Self::Whole => None,
+            Self::Each(attributes) | Self::WithFederated { attributes, .. } => Some(attributes),
+            Self::RoleSessions(by) => Some(&by.beside),
+        }
+    }
+
+    /// The users whose federated sessions are sought.
+    #[must_use]
+    pub fn federated(&self) -> Option<&Arc<FederatedSessions>> {
+        match self {
+            Self::Whole | Self::Each(_) => None,
+            Self::WithFederated { federated, .. } => Some(federated),
+            Self::RoleSessions(by) => by.federated.as_ref(),
         }
     }
 
@@ -73,17 +104,19 @@ impl fmt::Display for Lookups {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         /// More would make the plan's message long for no reader's good.
         const NAMED: usize = 5;
-        let parts: Vec<String> = match self {
-            Self::Whole => return Ok(()),
-            Self::Each(attributes) => attributes.iter().map(ToString::to_string).collect(),
-            Self::RoleSessions(by) => {
-                let roles = by.roles.iter();
-                let roles = roles.map(|role| format!("sessions of {}", role.identity));
-                roles
-                    .chain(by.beside.iter().map(ToString::to_string))
-                    .collect()
-            }
+        let Some(attributes) = self.attributes() else {
+            return Ok(());
         };
+        let roles = match self {
+            Self::RoleSessions(by) => &by.roles[..],
+            Self::Whole | Self::Each(_) | Self::WithFederated { .. } => &[],
+        };
+        let federated = self.federated().map(|_| "federated sessions".to_owned());
+        let parts: Vec<String> = (roles.iter())
+            .map(|role| format!("sessions of {}", role.identity))
+            .chain(attributes.iter().map(ToString::to_string))
+            .chain(federated)
+            .collect();
         f.write_str(&parts[..parts.len().min(NAMED)].join(", "))?;
         match parts.len().saturating_sub(NAMED) {
             0 => Ok(()),

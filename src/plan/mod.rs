@@ -4,6 +4,7 @@ mod accepted;
 pub mod coverage;
 pub mod estimate;
 pub mod facts;
+pub mod federated_sessions;
 pub mod hand_over;
 mod holding;
 pub mod inventory;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::federated_sessions::may_federate;
 use super::lookups::{LookupAttribute, Lookups};
 use crate::query::identity::ArnPrincipal;
 use crate::query::{Access, Case, EventFilter, EventQuery, Identity, credential_apis};
@@ -25,7 +26,7 @@ impl Narrowing {
         let ids = query.filter.event_ids.iter().cloned();
         let ids: BTreeSet<_> = ids.map(LookupAttribute::EventId).collect();
         let selective = if ids.is_empty() {
-            of_identities(&query.identities, query.case)
+            of_identities(query)
         } else {
             Some(Lookups::Each(ids))
         };
@@ -41,10 +42,12 @@ impl Narrowing {
 }
 
 /// A lookup for each identity, if each has one: a user `alice` and a session `alice` share theirs.
-fn of_identities(identities: &[Identity], case: Case) -> Option<Lookups> {
-    let attributes = identities
-        .iter()
-        .map(|identity| of_identity(identity, case));
+/// None of a user shows the sessions that it issued: whoever wants these exactly wants everything.
+fn of_identities(query: &EventQuery) -> Option<Lookups> {
+    let attributes = query.identities.iter().map(|identity| {
+        let shows_all = !(query.exact_roles && may_federate(identity));
+        of_identity(identity, query.case).filter(|_| shows_all)
+    });
     let attributes: Option<BTreeSet<_>> = attributes.collect();
     attributes
         .filter(|attributes| !attributes.is_empty())

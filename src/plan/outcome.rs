@@ -33,7 +33,7 @@ pub struct ScanOutcome {
     /// Of what was read, the days of which an archive has no log file, or for which that could not be
     /// found out. Of an outcome that is complete there are none.
     pub unverified: Vec<Unverified>,
-    /// How it read roles, where it had to choose.
+    /// How it read roles and the sessions that users issued, where it had to choose.
     pub role_reading: Option<RoleReading>,
     /// What it cost and brought.
     pub counts: ScanCounts,
@@ -74,11 +74,11 @@ impl From<Gap> for ScanOutcome {
     }
 }
 
-/// How a scan of event history read roles, which have no lookup attribute.
+/// How a scan of event history read roles, which have no lookup attribute, and the sessions that users
+/// issued, which have others than the users.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RoleReading {
-    /// Some of it was read by the roles' sessions: complete for the sessions that were found, and
-    /// for no others.
+    /// Some of it was read by sessions: complete for those that were found, and for no others.
     pub inferred: bool,
     /// What was chosen, and why, in words.
     pub note: Arc<str>,

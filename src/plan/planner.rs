@@ -22,6 +22,7 @@ use jiff::Timestamp;
 
 use super::accepted::expired;
 use super::facts::{AccountFacts, Facts, ReadLogsWith, Routing};
+use super::federated_sessions;
 use super::hand_over::{Receiver, Receivers};
 use super::holding::Store;
 use super::lookups::Lookups;
@@ -252,14 +253,16 @@ impl Parts {
         scans
     }
 
-    /// How event history is asked in accounts where sessions of roles are to be found.
+    /// How event history is asked in accounts where sessions of roles or of users are to be found.
     fn lookups(
         &self,
         query: &EventQuery,
         router: &Router<'_>,
         facts: &Facts,
     ) -> BTreeMap<AccountId, Lookups> {
-        if !router.narrowing.broad {
+        let narrowing = &router.narrowing;
+        let by_identity = narrowing.selective && query.filter.event_ids.is_empty();
+        if !by_identity && !narrowing.broad {
             return BTreeMap::new();
         }
         let mut ranges = BTreeMap::<AccountId, TimeRange>::new();
@@ -270,8 +273,20 @@ impl Parts {
         }
         let accounts = facts.accounts.iter().filter_map(|account| {
             let range = *ranges.get(&account.id)?;
-            let lookups =
-                role_sessions::lookups(query, of_identity, account, range, router.horizon)?;
+            let unread = |region: &Region| router.accepts_gap(account.id, region);
+            let horizon = router.horizon;
+            let federated =
+                federated_sessions::sought(query, of_identity, account, unread, horizon)
+                    .map(Arc::new);
+            let lookups = match &narrowing.lookups {
+                Lookups::Each(attributes) if by_identity => Lookups::WithFederated {
+                    attributes: attributes.clone(),
+                    federated: federated?,
+                },
+                _ => {
+                    role_sessions::lookups(query, of_identity, account, federated, range, horizon)?
+                }
+            };
             Some((account.id, lookups))
         });
         accounts.collect()

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::facts::AccountFacts;
+use super::federated_sessions::FederatedSessions;
 use super::lookups::{LookupAttribute, Lookups};
 use crate::query::identity::ArnPrincipal;
 use crate::query::{
@@ -24,8 +25,12 @@ pub struct RoleSessions {
     pub roles: Vec<RoleSought>,
     /// What finds the question's other identities.
     pub beside: BTreeSet<LookupAttribute>,
+    /// Of these, the users, whose federated sessions are sought likewise.
+    pub federated: Option<Arc<FederatedSessions>>,
     /// The account's Regions: a session that was assumed in one acts in all.
     pub regions: BTreeSet<Region>,
+    /// The account has others, which are not known.
+    pub has_others: bool,
     /// A session that acts in the account's interval was assumed in here.
     pub assumed_in: TimeRange,
 }
@@ -132,6 +137,7 @@ impl RoleSessions {
                 .map(|role| (role.identity.clone(), role.issued_by.clone()))
                 .collect::<Vec<_>>(),
             self.beside.clone(),
+            self.federated.clone(),
             self.regions.clone(),
             (self.assumed_in.start(), self.assumed_in.end()),
         )
@@ -145,13 +151,14 @@ impl RoleSessions {
 }
 
 /// The identities' lookups in one account, if some are roles whose sessions can be sought and each
-/// of the others has an attribute (`of_identity`).
+/// of the others has an attribute (`of_identity`), users besides their sessions (`federated`).
 ///
 /// `range` is all that event history is read for in the account.
 pub(super) fn lookups(
     query: &EventQuery,
     of_identity: impl Fn(&Identity, Case) -> Option<LookupAttribute>,
     account: &AccountFacts,
+    federated: Option<Arc<FederatedSessions>>,
     range: TimeRange,
     horizon: EventTime,
 ) -> Option<Lookups> {
@@ -183,7 +190,9 @@ pub(super) fn lookups(
     Some(Lookups::RoleSessions(Arc::new(RoleSessions {
         roles,
         beside,
+        federated,
         regions,
+        has_others: account.regions_unknown.is_some(),
         // The same for a stream and what resumes it.
         assumed_in: TimeRange::new(start, query.range.end()).unwrap_or(range),
     })))

@@ -30,7 +30,9 @@ use super::holding::{Holding, Store};
 use super::narrowing::Narrowing;
 use super::outcome::{Reason, ReasonCode};
 use super::scan::EventPart;
-use crate::query::{BackendKind, EventCategory, EventQuery, EventTime, Region, TimeRange};
+use crate::query::{
+    AccountId, BackendKind, EventCategory, EventQuery, EventTime, Region, TimeRange,
+};
 
 /// How far event history reaches back.
 const EVENT_HISTORY_REACH: SignedDuration = SignedDuration::from_hours(90 * 24);
@@ -218,15 +220,17 @@ impl<'a> Router<'a> {
             .collect()
     }
 
+    /// Whether the configuration accepts that event history cannot be read there.
+    pub(super) fn accepts_gap(&self, account: AccountId, region: &Region) -> bool {
+        self.accepted.covering(account, region).is_some()
+    }
+
     /// Who serves the second `at`.
     fn owner(&self, cell: Cell<'_>, category: EventCategory, at: EventTime) -> Owner {
         let in_history = category == EventCategory::Management
             && at >= self.horizon
             && cell.account.event_history
-            && self
-                .accepted
-                .covering(cell.account.id, cell.region)
-                .is_none()
+            && !self.accepts_gap(cell.account.id, cell.region)
             && self.query.allows(BackendKind::EventHistory);
         if in_history && !self.store_goes_first(cell, at) {
             return Owner::EventHistory;

@@ -70,7 +70,8 @@ pub struct EventQuery {
     pub record_view: RecordView,
     /// Stop after this many events; `None` is no limit.
     pub max_events: Option<u64>,
-    /// Never read a role by its sessions, which is complete for the sessions found only.
+    /// Never read a role, or what a user federated, by sessions, which is complete for those found
+    /// only.
     pub exact_roles: bool,
     /// The backends that may be used; empty means all.
     pub backends: Vec<BackendKind>,

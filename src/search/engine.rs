@@ -14,7 +14,7 @@ use super::fan_out::PageMemory;
 use super::item::SearchItem;
 use super::resume::scope_digest;
 use super::run::Search;
-use crate::backend::event_history::RoleSessionsFound;
+use crate::backend::event_history::SessionsFound;
 use crate::backend::{Backend, ScanBudget, SearchContext};
 use crate::clock::Clock;
 use crate::plan::facts::{AcceptedGap, AccountFacts, ArchiveFacts, LogGroupFacts, Routing};
@@ -260,7 +260,7 @@ impl Engine {
             search_id: self.shared.last_search_id.fetch_add(1, Ordering::Relaxed),
             caller,
             scan_budget: ScanBudget::new(query.max_scan_bytes),
-            role_sessions: RoleSessionsFound::default(),
+            sessions: SessionsFound::default(),
             query,
             deadline,
         }

@@ -209,11 +209,16 @@ fn single(scan: &Scan, number: usize) -> Option<Scan> {
         return None;
     };
     let lookups = match lookups {
-        Lookups::Each(attributes) if !lookups.may_be_read_whole() => {
+        Lookups::Each(attributes) | Lookups::WithFederated { attributes, .. }
+            if !lookups.may_be_read_whole() =>
+        {
             Lookups::by(attributes.iter().nth(number)?.clone())
         }
         // Its first page is read whole, whichever way it goes on from there.
-        Lookups::Whole | Lookups::Each(_) | Lookups::RoleSessions(_) => Lookups::Whole,
+        Lookups::Whole
+        | Lookups::Each(_)
+        | Lookups::WithFederated { .. }
+        | Lookups::RoleSessions(_) => Lookups::Whole,
     };
     Some(Scan {
         target: ScanTarget::EventHistory {

@@ -228,7 +228,7 @@ impl Ask {
             query: self.query(),
             deadline: None,
             scan_budget: ScanBudget::new(self.max_scan_bytes),
-            role_sessions: identity_trail::backend::event_history::RoleSessionsFound::default(),
+            sessions: identity_trail::backend::event_history::SessionsFound::default(),
         })
     }
 

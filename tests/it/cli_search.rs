@@ -147,7 +147,7 @@ async fn a_search_is_explained_and_not_run() {
     let done = search(&service, &["--explain", "--probe"]).await;
     assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
     let page: Value = serde_json::from_slice(&done.stdout).unwrap();
-    assert_eq!(page["estimate"]["requestsAbout"], "2", "{page}");
+    assert_eq!(page["estimate"]["requestsAbout"], "3", "{page}");
     assert_eq!(service.sandbox.stats().of("LookupEvents").received, 2);
     let role = [
         "--explain",

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use identity_trail::backend::event_history::{EventHistory, RoleSessionsFound};
+use identity_trail::backend::event_history::{EventHistory, SessionsFound};
 use identity_trail::backend::{Backend, Page, ScanBudget, ScanError, ScanReader, SearchContext};
 use identity_trail::config::Config;
 use identity_trail::federation::{Federation, HubCredentials};
@@ -546,6 +546,6 @@ fn search(range: TimeRange, order: SearchOrder) -> Arc<SearchContext> {
         query,
         deadline: None,
         scan_budget: ScanBudget::default(),
-        role_sessions: RoleSessionsFound::default(),
+        sessions: SessionsFound::default(),
     })
 }

@@ -1,84 +1,17 @@
 //! Roles in event history: reading them by their sessions against reading everything, by what they
 //! bring and by the requests that the sandbox counted.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use identity_trail::query::{BackendKind, Identity, TimeRange};
+use identity_trail::query::{BackendKind, Identity, SearchOrder};
 use identity_trail::sandbox::log_file::LogFile;
 use identity_trail::sandbox::{Data, OrganizationSpec};
 use serde_json::json;
 
-use crate::oracle::{Seen, counted};
+use crate::held::{Held, asked, world};
 use crate::sandbox::corpus;
 use crate::traffic::{DAY, HOUR, REGIONS, Traffic, many_sessions, now, of_every_origin, role};
-use crate::world::{Answer, Setup, World, question, range};
-
-/// One question, read in both ways.
-struct Held {
-    exact: Answer,
-    exact_requests: u64,
-    chosen: Answer,
-    chosen_requests: u64,
-}
-
-impl Held {
-    async fn ask(world: &World, identity: &Identity, range: TimeRange) -> Self {
-        let mut query = question(vec![identity.clone()], range);
-        query.backends = vec![BackendKind::EventHistory];
-        query.exact_roles = false;
-        let before = world.lookups();
-        let chosen = world.ask(query.clone()).await;
-        let chosen_requests = world.lookups() - before;
-        query.exact_roles = true;
-        let exact = world.ask(query).await;
-        assert!(!exact.summary().coverage.is_inferred());
-        assert_eq!(chosen.summary().requests, chosen_requests, "all are told");
-        Self {
-            exact,
-            exact_requests: world.lookups() - before - chosen_requests,
-            chosen,
-            chosen_requests,
-        }
-    }
-
-    fn inferred(&self) -> bool {
-        self.chosen.summary().coverage.is_inferred()
-    }
-
-    fn notes(&self) -> BTreeSet<&str> {
-        let outcomes = self.chosen.outcomes().iter();
-        let readings = outcomes.filter_map(|outcome| outcome.role_reading.as_ref());
-        readings.map(|reading| &*reading.note).collect()
-    }
-
-    /// The same events, each as often, and never more than twice as dear as reading whole.
-    fn check(&self, what: &str) {
-        let (found, expected) = (counted(self.chosen.events()), counted(self.exact.events()));
-        let missing: Vec<_> = difference(&expected, &found);
-        let extra: Vec<_> = difference(&found, &expected);
-        assert!(
-            missing.is_empty() && extra.is_empty(),
-            "{what}: {} missing {:?}, {} extra {:?}; {:?}",
-            missing.len(),
-            missing.iter().take(3).collect::<Vec<_>>(),
-            extra.len(),
-            extra.iter().take(3).collect::<Vec<_>>(),
-            self.notes()
-        );
-        assert!(
-            self.chosen_requests <= 2 * self.exact_requests,
-            "{what}: {} requests, read whole {}: {:?}",
-            self.chosen_requests,
-            self.exact_requests,
-            self.notes()
-        );
-    }
-}
-
-fn difference(left: &BTreeMap<Seen, usize>, right: &BTreeMap<Seen, usize>) -> Vec<Seen> {
-    let only = left.iter().filter(|(seen, n)| right.get(seen) != Some(n));
-    only.map(|(seen, _)| seen.clone()).collect()
-}
+use crate::world::{Setup, World, question, range};
 
 /// Every role in the records, by name and by ARN.
 fn roles(files: &[LogFile]) -> BTreeSet<Identity> {
@@ -178,14 +111,6 @@ async fn real_records_are_read_the_same_by_sessions_and_whole() {
     }
 }
 
-async fn world(traffic: &Traffic) -> World {
-    let setup = Setup {
-        stall_timeout: "5m",
-        ..Setup::default()
-    };
-    World::start(traffic.sandbox(), &setup).await
-}
-
 /// By name and by ARN.
 fn both(role: &str) -> [Identity; 2] {
     let name = role.rsplit('/').next().unwrap();
@@ -193,12 +118,6 @@ fn both(role: &str) -> [Identity; 2] {
         Identity::RoleName(name.parse().unwrap()),
         Identity::Arn(role.parse().unwrap()),
     ]
-}
-
-/// The last 20 days.
-fn asked() -> TimeRange {
-    let time = |second| jiff::Timestamp::from_second(second).unwrap().to_string();
-    range(&time(now() - 20 * DAY), &time(now()))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -307,4 +226,63 @@ async fn a_region_whose_sessions_cannot_be_read_makes_the_others_read_everything
         "the other Regions are read whole"
     );
     assert!(!answer.summary().coverage.is_inferred());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_role_that_nothing_shows_to_be_assumed_is_read_whole_or_named() {
+    let deploy = role("/ci/deploy");
+    let mut traffic = Traffic::default();
+    traffic.noise(now() - 40 * DAY, now(), 120);
+    // Far from the newest pages, which are read whole in either case.
+    traffic.act(
+        now() - 15 * DAY,
+        REGIONS[0],
+        &deploy,
+        "of-unknown-origin",
+        1,
+    );
+    let world = world(&traffic).await;
+    let [name, arn] = both(&deploy);
+    // Whose account it is, there its sessions are to be found.
+    let held = Held::ask(&world, &arn, asked()).await;
+    held.check(&arn.to_string());
+    assert_eq!(held.chosen.events().count(), 1);
+    assert!(!held.inferred());
+    let told = |notes: BTreeSet<&str>, what: &str| notes.iter().any(|note| note.contains(what));
+    assert!(told(held.notes(), "no event from"), "{:?}", held.notes());
+    // Of that name there need not be a role in every account.
+    let held = Held::ask(&world, &name, asked()).await;
+    assert!(held.inferred() && held.chosen.complete());
+    let never = "no event that issued a session of role_name=deploy was found";
+    assert!(told(held.notes(), never), "{:?}", held.notes());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_assumed_before_event_history_begins_are_named_as_unsought() {
+    let deploy = role("/deploy");
+    let mut traffic = Traffic::default();
+    let begin = now() - 90 * DAY;
+    traffic.noise(begin - DAY, now(), 900);
+    let account = json!({"type": "AWSAccount", "accountId": "999999999999"});
+    let at = now() - 40 * DAY;
+    traffic.assume(at, REGIONS[1], "AssumeRole", &deploy, "known", &account);
+    traffic.act(at + HOUR, REGIONS[1], &deploy, "known", 1);
+    let world = world(&traffic).await;
+    for (hours, early) in [(1, true), (13, false)] {
+        for order in [SearchOrder::NewestFirst, SearchOrder::OldestFirst] {
+            let time = |second| jiff::Timestamp::from_second(second).unwrap().to_string();
+            let asked = range(&time(begin + hours * HOUR), &time(now()));
+            let mut query = question(vec![both(&deploy)[1].clone()], asked);
+            query.backends = vec![BackendKind::EventHistory];
+            query.exact_roles = false;
+            query.order = order;
+            let answer = world.ask(query).await;
+            assert!(answer.complete() && answer.summary().coverage.is_inferred());
+            let mut readings = (answer.outcomes().iter()).filter_map(|it| it.role_reading.as_ref());
+            let told = readings.any(|reading| {
+                (reading.note).contains("older sessions may have acted until 12 hours later")
+            });
+            assert_eq!(told, early, "{hours} hours inside, {order:?}");
+        }
+    }
 }

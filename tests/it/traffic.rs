@@ -1,4 +1,4 @@
-//! Made records of one account, for reading roles by their sessions; the benchmark includes it too.
+//! Made records of one account, for reading roles and users by sessions; the benchmark includes it too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -35,7 +35,7 @@ impl Traffic {
             "eventTime": time(at).to_string(),
             "awsRegion": region,
             "eventName": name,
-            "eventSource": if name.starts_with("Assume") { "sts.amazonaws.com" } else { "ec2.amazonaws.com" },
+            "eventSource": if name.starts_with("Describe") { "ec2.amazonaws.com" } else { "sts.amazonaws.com" },
             "readOnly": true,
             "eventCategory": "Management",
             "recipientAccountId": ACCOUNT,

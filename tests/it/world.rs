@@ -206,9 +206,16 @@ impl Answer {
     }
 }
 
-/// A question about `identities`, of everything in `range`, records included, roles exactly.
+/// A question about `identities`, of everything in `range`, records included, roles exactly. Users are
+/// looked up by their names: exactly, everything would have to be read for them.
 pub fn question(identities: Vec<Identity>, range: TimeRange) -> EventQuery {
+    let is_user = |identity: &Identity| match identity {
+        Identity::UserName(_) => true,
+        Identity::Arn(arn) => arn.to_string().contains(":user/"),
+        _ => false,
+    };
     EventQuery {
+        exact_roles: !identities.iter().any(is_user),
         identities,
         case: Case::Kept,
         range,
@@ -220,7 +227,6 @@ pub fn question(identities: Vec<Identity>, range: TimeRange) -> EventQuery {
         order: SearchOrder::default(),
         record_view: RecordView::Full,
         max_events: None,
-        exact_roles: true,
         backends: Vec::new(),
         max_scan_bytes: None,
         progress_interval: None,

@@ -1,4 +1,4 @@
-//! One session name, read only while one of its sessions could live.
+//! One name (or key) of sessions, read only while one of its sessions could live.
 
 use async_trait::async_trait;
 
@@ -11,20 +11,24 @@ use crate::query::{EventTime, TimeRange};
 /// never costs more than going on would.
 pub(super) struct WhileAlive {
     place: Place,
-    name: String,
+    attribute: LookupAttribute,
     /// Newest first. Never empty.
     lives: Vec<TimeRange>,
     reader: Box<dyn ScanReader>,
 }
 
 impl WhileAlive {
-    /// Reads `name` in these intervals, newest first; `None` if there are none.
-    pub fn new(place: &Place, name: &str, lives: Vec<TimeRange>) -> Option<(TimeRange, Self)> {
+    /// Reads by `attribute` in these intervals, newest first; `None` if there are none.
+    pub fn new(
+        place: &Place,
+        attribute: &LookupAttribute,
+        lives: Vec<TimeRange>,
+    ) -> Option<(TimeRange, Self)> {
         let range = TimeRange::new(lives.last()?.start(), lives.first()?.end())?;
-        let reader = read(place, name, range);
+        let reader = place.lookup(Some(attribute.clone()), range);
         let this = Self {
             place: place.clone(),
-            name: name.to_owned(),
+            attribute: attribute.clone(),
             lives,
             reader,
         };
@@ -39,16 +43,20 @@ impl WhileAlive {
     }
 }
 
-fn read(place: &Place, name: &str, range: TimeRange) -> Box<dyn ScanReader> {
-    place.lookup(Some(LookupAttribute::Username(name.to_owned())), range)
-}
-
 #[async_trait]
 impl ScanReader for WhileAlive {
+    async fn wait_for_turn(&mut self) {
+        self.reader.wait_for_turn().await;
+    }
+
+    fn give_up_turn(&mut self) {
+        self.reader.give_up_turn();
+    }
+
     async fn next_page(&mut self) -> Result<Page, ScanError> {
         let mut page = self.reader.next_page().await?;
         if let Some(left) = page.bound.and_then(|bound| self.before(bound)) {
-            self.reader = read(&self.place, &self.name, left);
+            self.reader = self.place.lookup(Some(self.attribute.clone()), left);
             page.bound = Some(left.last());
         }
         Ok(page)

@@ -9,7 +9,7 @@ use futures::future::join_all;
 use super::Place;
 use super::sessions::{Issued, Sessions, issued, who_acts};
 use crate::backend::{PageCost, ScanError};
-use crate::plan::role_sessions::{ASSUME_ROLE, IssuedBy, RoleSessions};
+use crate::plan::role_sessions::{ASSUME_ROLE, IssuedBy, LONGEST_SESSION_SECONDS, RoleSessions};
 use crate::plan::{LookupAttribute, ReasonCode};
 use crate::query::{Event, EventTime, Region};
 
@@ -26,6 +26,15 @@ pub(super) struct Discovery<'a> {
     pub budget: &'a (dyn Fn() -> u64 + Sync),
 }
 
+/// The sessions of the question's roles.
+#[derive(Debug)]
+pub(super) struct RolesFound {
+    /// By their names.
+    pub sessions: Sessions,
+    /// The identities of which no event issued a session.
+    pub never_issued: Vec<String>,
+}
+
 /// What the lookups of a discovery share.
 struct Shared {
     requests: AtomicU64,
@@ -39,12 +48,14 @@ struct Found {
     sessions: Vec<(String, EventTime)>,
     /// The roles that issued them, with their paths.
     role_arns: BTreeSet<String>,
+    /// Which of the question's roles they are.
+    roles: BTreeSet<usize>,
 }
 
 impl Discovery<'_> {
     /// The sessions, or in words why they cannot be found at that price. Adds to `cost` what it
     /// spends. Drop safe.
-    pub async fn run(self, cost: &mut PageCost) -> Result<Sessions, String> {
+    pub async fn run(self, cost: &mut PageCost) -> Result<RolesFound, String> {
         let shared = Shared {
             requests: AtomicU64::new(0),
             stop: AtomicBool::new(false),
@@ -60,7 +71,7 @@ impl Discovery<'_> {
         found
     }
 
-    async fn find(&self, shared: &Shared) -> Result<Sessions, String> {
+    async fn find(&self, shared: &Shared) -> Result<RolesFound, String> {
         let (mut arns, mut pathless, mut apis) =
             (self.known_arns.clone(), BTreeSet::new(), BTreeSet::new());
         for role in &self.by.roles {
@@ -83,11 +94,38 @@ impl Discovery<'_> {
         if !pathless.is_empty() {
             found.add(self.of_unknown_paths(&pathless, &arns, shared).await?);
         }
-        let sessions = Sessions::issued(found.sessions);
+        let sessions =
+            Sessions::issued(std::mem::take(&mut found.sessions), LONGEST_SESSION_SECONDS);
         if sessions.names() > MOST_NAMES {
             return Err(format!("the role has more than {MOST_NAMES} sessions"));
         }
-        Ok(sessions)
+        Ok(RolesFound {
+            sessions,
+            never_issued: self.never_issued(&found.roles)?,
+        })
+    }
+
+    /// The roles of which no event issued a session. A role that may be another account's is not
+    /// missed; whose account this is, it may have come by sessions otherwise: then everything is to be
+    /// read, and why is said.
+    fn never_issued(&self, issued: &BTreeSet<usize>) -> Result<Vec<String>, String> {
+        let of_this_account = format!(":iam::{}:role/", self.place.account());
+        let mut never = Vec::new();
+        for (number, role) in self.by.roles.iter().enumerate() {
+            let identity = &role.identity;
+            match &role.issued_by {
+                _ if issued.contains(&number) => {}
+                IssuedBy::Role { arn } if arn.contains(&of_this_account) => {
+                    let since = self.by.assumed_in.start();
+                    return Err(format!(
+                        "no event from {since} on issued a session of {identity}: nobody assumed it, \
+                         or it was come by otherwise"
+                    ));
+                }
+                _ => never.push(identity.to_string()),
+            }
+        }
+        Ok(never)
     }
 
     /// The sessions of roles whose ARNs are known.
@@ -217,12 +255,16 @@ impl Discovery<'_> {
         let who = who_acts(role_arn.as_deref(), session_arn.as_deref(), known);
         event.user_identity = Some(who);
         let unknown_role = role_arn.is_none() && session_arn.is_none();
-        if !unknown_role && !self.by.roles.iter().any(|role| role.acts.holds(&event)) {
+        let roles = self.by.roles.iter().enumerate();
+        let roles = roles.filter(|(_, role)| role.acts.holds(&event));
+        let roles: BTreeSet<usize> = roles.map(|(number, _)| number).collect();
+        if !unknown_role && roles.is_empty() {
             return Ok(());
         }
         let Some(name) = name.filter(|_| !unknown_role) else {
             return Err("an event that issued a session does not name it or its role".to_owned());
         };
+        found.roles.extend(roles);
         found.role_arns.extend(role_arn);
         found.sessions.push((name, event.key.time));
         Ok(())
@@ -233,6 +275,7 @@ impl Found {
     fn add(&mut self, other: Self) {
         self.sessions.extend(other.sessions);
         self.role_arns.extend(other.role_arns);
+        self.roles.extend(other.roles);
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the scans of one account find out together about the sessions of roles.
+//! What the scans of one account find out together about the sessions of roles and users.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -6,22 +6,28 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::OnceCell;
 
 use super::Place;
-use super::discovery::Discovery;
+use super::discovery::{Discovery, RolesFound};
+use super::federated::FederatedFound;
 use super::sessions::Sessions;
 use crate::backend::PageCost;
+use crate::plan::RoleReading;
 use crate::plan::role_sessions::RoleSessions;
-use crate::query::{AccountId, EventTime, Region};
+use crate::query::{AccountId, EventTime, Region, TimeRange};
+
+/// Said where sessions may have been issued in Regions that nobody knows of.
+pub(super) const NOT_IN_OTHERS: &str =
+    "; none were sought in the account's other Regions, which could not be listed";
 
 /// So many acts are remembered until sessions are found, to hold them against those.
 const MOST_ACTED: usize = 1_000;
 
-/// The sessions of roles that one search has found, by account. Gone with the search.
+/// The sessions of roles and users that one search has found, by account. Gone with the search.
 #[derive(Debug, Default)]
-pub struct RoleSessionsFound {
+pub struct SessionsFound {
     accounts: Mutex<HashMap<AccountId, Arc<OfAccount>>>,
 }
 
-impl RoleSessionsFound {
+impl SessionsFound {
     pub(super) fn of(&self, account: AccountId) -> Arc<OfAccount> {
         Arc::clone(lock(&self.accounts).entry(account).or_default())
     }
@@ -31,9 +37,11 @@ impl RoleSessionsFound {
 #[derive(Debug, Default)]
 pub(super) struct OfAccount {
     /// Filled by the first scan to which it is worth while; the others wait for it.
-    found: OnceCell<Result<Sessions, String>>,
+    found: OnceCell<Result<RolesFound, String>>,
     /// Why the sessions found are not all, once a scan has seen so.
     refuted: OnceLock<String>,
+    /// The sessions that users issued, filled by the first scan that asks.
+    pub federated: OnceCell<FederatedFound>,
     state: Mutex<State>,
 }
 
@@ -67,10 +75,35 @@ impl OfAccount {
         lock(&self.state).role_arns.extend(arn.map(str::to_owned));
     }
 
-    /// How many session names have been found.
-    pub fn names(&self) -> usize {
+    /// How far what is read by the sessions that were found is complete.
+    pub fn reading(&self, by: &RoleSessions, range: TimeRange) -> RoleReading {
         let found = self.found.get().and_then(|found| found.as_ref().ok());
-        found.map_or(0, Sessions::names)
+        let names = found.map_or(0, |found| found.sessions.names());
+        let mut note = format!(
+            "complete for the {names} session names found by the events that issued them from {} on",
+            by.assumed_in.start()
+        );
+        if by.reach_ends_early(range) {
+            note.push_str(
+                ", where event history begins: older sessions may have acted until 12 hours later",
+            );
+        }
+        if by.has_others {
+            note.push_str(NOT_IN_OTHERS);
+        }
+        let never = found.map_or(&[][..], |found| &found.never_issued[..]);
+        if !never.is_empty() {
+            note.push_str("; no event that issued a session of ");
+            note.push_str(&never.join(" or "));
+            note.push_str(
+                " was found: nobody assumed it, or it was come by otherwise (exact_roles reads \
+                 everything)",
+            );
+        }
+        RoleReading {
+            inferred: true,
+            note: note.into(),
+        }
     }
 
     /// Why the sessions found are not all, once that was seen.
@@ -97,7 +130,7 @@ impl OfAccount {
         place: &Place,
         by: &RoleSessions,
         cost: &mut PageCost,
-    ) -> Option<&Result<Sessions, String>> {
+    ) -> Option<&Result<RolesFound, String>> {
         if !self.found.initialized() && !by.worth_while(self.whole()) {
             return None;
         }
@@ -111,10 +144,10 @@ impl OfAccount {
                 budget: &|| by.most_to_find(self.whole()),
             };
             let found = discovery.run(cost).await;
-            if let Ok(sessions) = &found {
+            if let Ok(found) = &found {
                 let acted = std::mem::take(&mut lock(&self.state).acted);
                 for (name, time) in acted {
-                    self.hold(sessions, &name, time);
+                    self.hold(&found.sessions, &name, time);
                 }
             }
             found
@@ -125,7 +158,7 @@ impl OfAccount {
     /// A session of the roles acted: if it is not among those found, they are not all.
     pub fn acted(&self, name: &str, time: EventTime) {
         match self.found.get() {
-            Some(Ok(sessions)) => self.hold(sessions, name, time),
+            Some(Ok(found)) => self.hold(&found.sessions, name, time),
             Some(Err(_)) => {}
             None => {
                 let acted = &mut lock(&self.state).acted;

@@ -7,7 +7,8 @@
 //! neither costs more than about twice the better one.
 //!
 //! For a role the lookups are those of its sessions, which have to be found first: once for each
-//! account, by whichever of its scans finds it worth while, for all of them.
+//! account, by whichever of its scans finds it worth while, for all of them. So have those of users
+//! (see [`super::federated`]), if there are any among the lookups.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use async_trait::async_trait;
 use super::Place;
 use super::alive::WhileAlive;
 use super::discovery::acting;
+use super::federated::Federated;
 use super::found::OfAccount;
 use super::merged::Merged;
 use crate::backend::{Page, PageCost, ScanError, ScanReader};
@@ -29,7 +31,12 @@ pub(super) enum Alternative {
     /// These.
     Each(BTreeSet<LookupAttribute>),
     /// Those of the roles' sessions.
-    Sessions(Arc<RoleSessions>, Arc<OfAccount>),
+    Sessions {
+        by: Arc<RoleSessions>,
+        account: Arc<OfAccount>,
+        /// All that the scan is asked for.
+        asked: TimeRange,
+    },
 }
 
 /// Reads whole or by lookups, whichever costs less.
@@ -37,8 +44,14 @@ pub(super) struct Frugal {
     place: Place,
     range: TimeRange,
     by: Alternative,
+    /// The users among whom the lookups find.
+    federated: Option<Federated>,
     reading: Merged,
     mode: Mode,
+    /// The way was chosen for the page that comes next.
+    is_chosen: bool,
+    /// What choosing took, until it is told.
+    cost: PageCost,
     /// Pages read whole, and the seconds that they hold.
     whole_pages: u64,
     whole_seconds: u64,
@@ -56,28 +69,40 @@ enum Mode {
 }
 
 impl Frugal {
-    pub fn new(place: Place, range: TimeRange, by: Alternative) -> Self {
+    pub fn new(
+        place: Place,
+        range: TimeRange,
+        by: Alternative,
+        federated: Option<Federated>,
+    ) -> Self {
         let whole = place.lookup(None, range);
         Self {
             reading: Merged::new([(range, whole)], range.last()),
             mode: Mode::Whole(1),
+            is_chosen: false,
+            cost: PageCost::default(),
             whole_pages: 0,
             whole_seconds: 0,
             told: None,
             place,
             range,
             by,
+            federated,
         }
     }
 
-    /// Takes the better way from here on, if it is time to ask which that is.
-    async fn choose(&mut self, cost: &mut PageCost) {
+    /// Takes the better way from here on, if it is time to ask which that is. Not to be called with a
+    /// turn in hand, for which finding sessions would wait.
+    async fn choose(&mut self) {
+        if std::mem::replace(&mut self.is_chosen, true) {
+            return;
+        }
         let again = match self.mode {
             Mode::Whole(pages) | Mode::Lookups(pages) => pages == 0,
             Mode::WholeForGood => false,
         };
         let refuted = match &self.by {
-            Alternative::Sessions(_, account) => account.refuted().map(str::to_owned),
+            Alternative::Sessions { account, .. } => account.refuted().map(str::to_owned),
             Alternative::Each(_) => None,
         };
         if let Some(why) = refuted
@@ -92,26 +117,33 @@ impl Frugal {
             return;
         }
         let whole = self.pages_left(left);
+        let (place, federated, cost) = (&self.place, self.federated.as_ref(), &mut self.cost);
         let lookups = match &self.by {
-            Alternative::Each(attributes) => {
-                Ok(each(&self.place, attributes, left).collect::<Vec<_>>())
+            // Not worth finding out what comes on top.
+            Alternative::Each(attributes) if attributes.len() as u64 >= whole => {
+                Ok(each(place, attributes, left).collect())
             }
-            Alternative::Sessions(by, account) => {
-                let sessions = account.sessions(&self.place, by, cost).await;
-                let Some(sessions) = sessions else {
+            Alternative::Each(attributes) => {
+                Ok(with_federated(place, attributes, federated, left, cost).await)
+            }
+            Alternative::Sessions { by, account, .. } => {
+                let Some(sessions) = account.sessions(place, by, cost).await else {
                     self.mode = Mode::Whole(1);
                     return;
                 };
                 match (sessions, account.refuted()) {
                     (Err(why), _) => Err(why.clone()),
                     (Ok(_), Some(why)) => Err(why.to_owned()),
-                    (Ok(sessions), None) => {
-                        let names = sessions.within(left).filter_map(|(name, lives)| {
-                            let (range, reader) = WhileAlive::new(&self.place, name, lives)?;
+                    (Ok(found), None) => {
+                        let names = found.sessions.within(left).filter_map(|(name, lives)| {
+                            let by = LookupAttribute::Username(name.clone());
+                            let (range, reader) = WhileAlive::new(place, &by, lives)?;
                             Some((range, Box::new(reader) as Box<dyn ScanReader>))
                         });
-                        let beside = each(&self.place, &by.beside, left);
-                        Ok(names.chain(beside).collect())
+                        let mut lookups: Vec<_> = names.collect();
+                        lookups
+                            .extend(with_federated(place, &by.beside, federated, left, cost).await);
+                        Ok(lookups)
                     }
                 }
             }
@@ -167,7 +199,7 @@ impl Frugal {
 
     /// Tells that it is read whole, and why; what was read by sessions stays inferred.
     fn tell(&mut self, why: &str) {
-        if matches!(self.by, Alternative::Sessions(..)) {
+        if matches!(self.by, Alternative::Sessions { .. }) {
             let inferred = self.told.as_ref().is_some_and(|told| told.inferred);
             self.told = Some(RoleReading {
                 inferred,
@@ -177,23 +209,19 @@ impl Frugal {
     }
 
     fn tell_sessions(&mut self) {
-        let Alternative::Sessions(by, account) = &self.by else {
-            return;
+        let roles = match &self.by {
+            Alternative::Sessions { by, account, asked } => Some(account.reading(by, *asked)),
+            Alternative::Each(_) => None,
         };
-        let names = account.names();
-        let mut note = format!(
-            "complete for the {names} session names found by the events that issued them from {} on",
-            by.assumed_in.start()
-        );
-        if by.reach_ends_early(self.range) {
-            note.push_str(
-                ", where event history begins: older sessions may have acted until 12 hours later",
-            );
-        }
-        self.told = Some(RoleReading {
-            inferred: true,
-            note: note.into(),
-        });
+        let users = self.federated.as_ref();
+        let users = users.and_then(Federated::reading);
+        self.told = match (roles, users) {
+            (Some(roles), Some(users)) => Some(RoleReading {
+                inferred: true,
+                note: format!("{}; {}", roles.note, users.note).into(),
+            }),
+            (roles, users) => roles.or(users).or(self.told.take()),
+        };
     }
 
     /// Learns from a page: what it cost, how far it came, and who acted in it.
@@ -208,7 +236,7 @@ impl Frugal {
             Mode::Lookups(pages) => *pages = pages.saturating_sub(1),
             Mode::WholeForGood => {}
         }
-        let Alternative::Sessions(by, account) = &self.by else {
+        let Alternative::Sessions { by, account, .. } = &self.by else {
             return;
         };
         let left = match (page.end, self.range.before(self.reading.bound().plus(1))) {
@@ -243,19 +271,40 @@ pub(super) fn each<'a>(
     attributes.map(move |attribute| (range, place.lookup(Some(attribute), range)))
 }
 
+/// A lookup for each attribute, and for each session of the users among them.
+async fn with_federated(
+    place: &Place,
+    attributes: &BTreeSet<LookupAttribute>,
+    users: Option<&Federated>,
+    range: TimeRange,
+    cost: &mut PageCost,
+) -> Vec<(TimeRange, Box<dyn ScanReader>)> {
+    match users {
+        Some(users) => users.lookups(place, attributes, range, cost).await,
+        None => each(place, attributes, range).collect(),
+    }
+}
+
 #[async_trait]
 impl ScanReader for Frugal {
+    async fn wait_for_turn(&mut self) {
+        self.choose().await;
+        self.reading.wait_for_turn().await;
+    }
+
+    fn give_up_turn(&mut self) {
+        self.reading.give_up_turn();
+    }
+
     async fn next_page(&mut self) -> Result<Page, ScanError> {
-        let mut cost = PageCost::default();
-        self.choose(&mut cost).await;
+        self.choose().await;
+        self.is_chosen = false;
         let before = self.reading.bound();
-        match self.reading.next_page().await {
+        let answer = self.reading.next_page().await;
+        let cost = std::mem::take(&mut self.cost).beside();
+        match answer {
             Ok(mut page) => {
                 self.learn(&page, before);
-                // What was read to find sessions is no part of the page's memory.
-                cost.memory_bytes = 0;
-                // Where it matters to the answer, the answer's own reading meets it again.
-                cost.unreadable_records = 0;
                 page.cost.add(&cost);
                 page.role_reading.clone_from(&self.told);
                 Ok(page)

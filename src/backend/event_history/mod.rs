@@ -3,6 +3,8 @@
 
 mod alive;
 mod discovery;
+mod federated;
+mod federating;
 mod found;
 mod frugal;
 mod known;
@@ -29,7 +31,9 @@ use crate::clock::Clock;
 use crate::federation::Federation;
 use crate::plan::{LookupAttribute, Lookups, Reason, ReasonCode, Scan, ScanTarget};
 use crate::query::{AccountId, EventQuery, EventTime, Region, SearchOrder, TimeRange};
-pub use found::RoleSessionsFound;
+use federated::Federated;
+use federating::Federating;
+pub use found::SessionsFound;
 use frugal::{Alternative, Frugal, each};
 use lookup::Lookup;
 use merged::Merged;
@@ -88,14 +92,15 @@ impl Backend for EventHistory {
             return Box::new(NotEventHistory);
         };
         let place = Place::new(&self.shared, search, *account, region);
+        let asked = scan.range;
         match search.query.order {
-            SearchOrder::NewestFirst => place.read(lookups, scan.range),
+            SearchOrder::NewestFirst => place.read(lookups, scan.range, asked),
             SearchOrder::OldestFirst => {
                 let (shared, lookups) = (Arc::clone(&self.shared), lookups.clone());
                 Box::new(Windows::new(
                     scan.range,
                     Box::new(move || shared.horizon()),
-                    Box::new(move |window| place.clone().read(&lookups, window)),
+                    Box::new(move |window| place.clone().read(&lookups, window, asked)),
                 ))
             }
         }
@@ -152,6 +157,10 @@ impl Place {
         &self.everything.region
     }
 
+    fn account(&self) -> AccountId {
+        self.everything.account
+    }
+
     /// The oldest second that event history still holds.
     fn horizon(&self) -> EventTime {
         self.everything.shared.horizon()
@@ -162,23 +171,50 @@ impl Place {
         EventTime::floor(self.everything.shared.clock.now() - SETTLE_TIME)
     }
 
-    /// Reads an interval by `lookups`.
-    fn read(self, lookups: &Lookups, range: TimeRange) -> Box<dyn ScanReader> {
+    /// Whether there are credentials for the account, or why there are none.
+    async fn credentials(&self) -> Result<(), Reason> {
+        let Lookup {
+            shared, account, ..
+        } = &self.everything;
+        match shared.federation.session(*account) {
+            Some(session) => session.credentials(Duration::ZERO).await.map(|_| ()),
+            None => Ok(()),
+        }
+    }
+
+    /// Reads an interval by `lookups`, of a scan that is `asked` for more: what is told of the answer
+    /// is told of all of it.
+    fn read(self, lookups: &Lookups, range: TimeRange, asked: TimeRange) -> Box<dyn ScanReader> {
+        let found = self.everything.search.sessions.of(self.account());
+        let of_users = |by| Federated::new(by, Arc::clone(&found), asked);
         let by = match lookups {
             Lookups::Whole => return self.lookup(None, range),
-            Lookups::Each(attributes) if !lookups.may_be_read_whole() => {
+            Lookups::Each(attributes) | Lookups::WithFederated { attributes, .. }
+                if lookups.may_be_read_whole() =>
+            {
+                Alternative::Each(attributes.clone())
+            }
+            Lookups::Each(attributes) => {
                 return match attributes.first() {
                     Some(only) if attributes.len() == 1 => self.lookup(Some(only.clone()), range),
                     _ => Box::new(Merged::new(each(&self, attributes, range), range.last())),
                 };
             }
-            Lookups::Each(attributes) => Alternative::Each(attributes.clone()),
-            Lookups::RoleSessions(by) => {
-                let found = &self.everything.search.role_sessions;
-                Alternative::Sessions(Arc::clone(by), found.of(self.everything.account))
+            Lookups::WithFederated {
+                attributes,
+                federated,
+            } => {
+                let federated = of_users(federated);
+                return Box::new(Federating::new(self, range, attributes.clone(), federated));
             }
+            Lookups::RoleSessions(by) => Alternative::Sessions {
+                by: Arc::clone(by),
+                account: Arc::clone(&found),
+                asked,
+            },
         };
-        Box::new(Frugal::new(self, range, by))
+        let federated = lookups.federated().map(of_users);
+        Box::new(Frugal::new(self, range, by, federated))
     }
 
     /// Reads an interval by one lookup.

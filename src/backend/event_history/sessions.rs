@@ -1,31 +1,31 @@
-//! Sessions of roles: when each name's sessions may live, and the events that issued them.
+//! Sessions: when each name's sessions may live, and the events that issued those of roles.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::plan::role_sessions::LONGEST_SESSION_SECONDS;
 use crate::query::user_identity::{SessionContext, SessionIssuer};
 use crate::query::{Event, EventTime, TimeRange, UserIdentity};
 
 /// Clocks differ between AWS services: so much earlier or later a session may still be seen.
 const SKEW_SECONDS: i64 = 300;
 
-/// The names of sessions, and when each name's sessions may live.
-#[derive(Debug, Default)]
-pub(super) struct Sessions(BTreeMap<String, Vec<TimeRange>>);
+/// The names of sessions (or whatever they are found by), and when each name's sessions may live.
+#[derive(Debug)]
+pub(super) struct Sessions<N = String>(BTreeMap<N, Vec<TimeRange>>);
 
-impl Sessions {
-    /// Sessions of these names, issued at these times.
-    pub fn issued(issued: impl IntoIterator<Item = (String, EventTime)>) -> Self {
-        let mut times = BTreeMap::<String, Vec<EventTime>>::new();
+impl<N: Ord> Sessions<N> {
+    /// Sessions of these names, issued at these times, each living for so many seconds at most.
+    pub fn issued(issued: impl IntoIterator<Item = (N, EventTime)>, longest: i64) -> Self {
+        let mut times = BTreeMap::<N, Vec<EventTime>>::new();
         for (name, at) in issued {
             times.entry(name).or_default().push(at);
         }
         Self(
             times
                 .into_iter()
-                .map(|(name, at)| (name, lives(at)))
+                .map(|(name, at)| (name, lives(at, longest)))
                 .collect(),
         )
     }
@@ -36,30 +36,33 @@ impl Sessions {
     }
 
     /// Whether a session of this name may live at `time`.
-    pub fn explain(&self, name: &str, time: EventTime) -> bool {
+    pub fn explain<Q: Ord + ?Sized>(&self, name: &Q, time: EventTime) -> bool
+    where
+        N: Borrow<Q>,
+    {
         let lives = self.0.get(name).into_iter().flatten();
         lives.into_iter().any(|life| life.contains(time))
     }
 
     /// Each name of which a session may live in `range`, and when in it, newest first.
-    pub fn within(&self, range: TimeRange) -> impl Iterator<Item = (&str, Vec<TimeRange>)> {
+    pub fn within(&self, range: TimeRange) -> impl Iterator<Item = (&N, Vec<TimeRange>)> {
         self.0.iter().filter_map(move |(name, lives)| {
             let lives: Vec<TimeRange> = lives
                 .iter()
                 .filter_map(|life| life.intersect(range))
                 .collect();
-            (!lives.is_empty()).then_some((name.as_str(), lives))
+            (!lives.is_empty()).then_some((name, lives))
         })
     }
 }
 
 /// When sessions issued at these times may live, newest first, none touching another.
-fn lives(mut issued: Vec<EventTime>) -> Vec<TimeRange> {
+fn lives(mut issued: Vec<EventTime>, longest: i64) -> Vec<TimeRange> {
     issued.sort_unstable();
     let mut lives: Vec<TimeRange> = Vec::new();
     for at in issued.into_iter().rev() {
         let start = at.plus(-SKEW_SECONDS);
-        let end = at.plus(LONGEST_SESSION_SECONDS + SKEW_SECONDS);
+        let end = at.plus(longest + SKEW_SECONDS);
         match lives.last_mut() {
             Some(newer) if newer.start() <= end => {
                 *newer = TimeRange::new(start, newer.end()).unwrap_or(*newer);
@@ -188,11 +191,12 @@ mod tests {
     #[test]
     fn a_name_is_sought_only_while_one_of_its_sessions_could_live() {
         let issued = [("a", 100), ("b", 10), ("a", 105), ("a", 300), ("b", 0)];
-        let sessions = Sessions::issued(issued.map(|(name, hour)| (name.into(), at(hour))));
+        let issued = issued.map(|(name, hour)| (name, at(hour)));
+        let sessions = Sessions::issued(issued, 12 * HOUR);
         assert_eq!(sessions.names(), 2);
         let within = |start, end| -> Vec<(&str, usize)> {
             let within = sessions.within(range(start, end));
-            within.map(|(name, lives)| (name, lives.len())).collect()
+            within.map(|(name, lives)| (*name, lives.len())).collect()
         };
         assert_eq!(within(0, 400), [("a", 2), ("b", 1)]);
         assert_eq!(within(106, 107), [("a", 1)]);

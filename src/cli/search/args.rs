@@ -152,7 +152,7 @@ pub struct SearchArgs {
     /// Go on where an earlier answer to the same question ended
     #[arg(long, value_name = "TOKEN", help_heading = "Answer")]
     pub resume_token: Option<String>,
-    /// Read everybody's events of a role's accounts rather than those of its sessions, where only
+    /// Read everybody's events rather than those of a role's or a user's sessions, where only
     /// event history holds them: exact, and often slow
     #[arg(long, help_heading = "Answer")]
     pub exact: bool,

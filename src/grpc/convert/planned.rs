@@ -83,7 +83,10 @@ fn group(group: PlannedGroup) -> pb::PlannedScans {
         }) => {
             match words {
                 Words::Lookups(Lookups::Whole) => {}
-                Words::Lookups(Lookups::Each(attributes)) => wire.lookups = lookups(attributes),
+                // Which sessions users issued is found out by the search itself.
+                Words::Lookups(
+                    Lookups::Each(attributes) | Lookups::WithFederated { attributes, .. },
+                ) => wire.lookups = lookups(attributes),
                 Words::Lookups(Lookups::RoleSessions(by)) => {
                     wire.roles = by.roles.iter().map(|role| self::role(role, &by)).collect();
                     wire.lookups = lookups(by.beside.iter().cloned());

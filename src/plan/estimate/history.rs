@@ -71,8 +71,15 @@ impl Windows {
 /// How many lookups a scan has.
 pub(super) fn count(lookups: &Lookups) -> usize {
     match lookups {
-        Lookups::Each(attributes) if !lookups.may_be_read_whole() => attributes.len(),
-        Lookups::Whole | Lookups::Each(_) | Lookups::RoleSessions(_) => 1,
+        Lookups::Each(attributes) | Lookups::WithFederated { attributes, .. }
+            if !lookups.may_be_read_whole() =>
+        {
+            attributes.len()
+        }
+        Lookups::Whole
+        | Lookups::Each(_)
+        | Lookups::WithFederated { .. }
+        | Lookups::RoleSessions(_) => 1,
     }
 }
 
@@ -157,7 +164,16 @@ impl Basis {
         whole: Option<u64>,
     ) -> Cost {
         let oldest_first = self.order == SearchOrder::OldestFirst;
-        let windows = if oldest_first {
+        // A user who did nothing is looked at once, and there is nothing to read.
+        let may_be_silent = looks_first(lookups) && page.is_none_or(|page| page.events == 0);
+        if let Some(page) = page.filter(|_| may_be_silent) {
+            let least = if page.read_down_to.is_some() { 2 } else { 1 };
+            return Cost {
+                requests: Amount::known(least),
+                ..Cost::NOTHING
+            };
+        }
+        let windows = if oldest_first && !may_be_silent {
             windows::least(range)
         } else {
             0
@@ -181,7 +197,7 @@ impl Basis {
         // The choice between two ways begins with a page that is read whole.
         let another_way = match lookups {
             Lookups::Whole => false,
-            Lookups::Each(attributes) => {
+            Lookups::Each(attributes) | Lookups::WithFederated { attributes, .. } => {
                 lookups.may_be_read_whole() && (attributes.len() as u64) < pages.saturating_sub(1)
             }
             Lookups::RoleSessions(by) => {
@@ -200,7 +216,7 @@ impl Basis {
             (Amount::about(at_least, pages), Expected::About(extra))
         };
         Cost {
-            requests,
+            requests: requests.and(Amount::known(to_find_federated(lookups, page))),
             windows: Windows {
                 at_least: windows,
                 requests: if oldest_first {
@@ -270,7 +286,7 @@ fn may_find_sessions(
 ) {
     let roles = scans.iter().filter_map(|scan| match scan.lookups {
         Lookups::RoleSessions(by) => Some((scan.account, by)),
-        Lookups::Whole | Lookups::Each(_) => None,
+        Lookups::Whole | Lookups::Each(_) | Lookups::WithFederated { .. } => None,
     });
     for (account, by) in roles.collect::<BTreeMap<_, _>>() {
         let Some(whole) = whole.get(&account).filter(|whole| by.worth_while(**whole)) else {
@@ -288,6 +304,21 @@ fn may_find_sessions(
                 lane.expected = lane.expected.map(|expected| expected.min(most));
             }
         }
+    }
+}
+
+/// Whether a look at what users did comes before anything is read.
+fn looks_first(lookups: &Lookups) -> bool {
+    matches!(lookups, Lookups::WithFederated { .. }) && !lookups.may_be_read_whole()
+}
+
+/// What a lookup of a user takes besides, to find whom it federated: a first look, and the account's
+/// calls where it does not show everything.
+fn to_find_federated(lookups: &Lookups, page: &FirstPage) -> u64 {
+    if looks_first(lookups) {
+        1 + u64::from(page.read_down_to.is_some())
+    } else {
+        0
     }
 }
 

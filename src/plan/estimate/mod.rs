@@ -2,7 +2,7 @@
 //!
 //! | scans of | requests | seconds | bytes |
 //! |---|---|---|---|
-//! | event history, probed | pages of 50 events, at the density of the first page | what pacing takes in the slowest account and Region | none |
+//! | event history, probed | pages of 50 events, at the density of the first page, and what finds whom a user federated | what pacing takes in the slowest account and Region | none |
 //! | the same, by whichever of two ways takes fewer (a role, many lookups) | at most twice what reading whole takes at that density: the way is chosen while reading | likewise | none |
 //! | the same, oldest first | the pages of windows, each begun with a page | likewise | none |
 //! | event history, not probed | a page for each lookup and window at least | unknown | none |

@@ -27,7 +27,7 @@ fn what_nobody_else_holds_is_an_accepted_gap_with_its_reason() {
     assert_eq!(
         told(&plan),
         [
-            "[-2160, -0) history 2 Username=alice Management",
+            "[-2160, -0) history 2 Username=alice, federated sessions Management",
             "[-2184, -0) nobody 1 Management: AcceptedGap",
             "[-2184, -2160) nobody 2 Management: BeyondHorizon",
         ]
@@ -46,7 +46,7 @@ fn what_an_archive_holds_is_read_there() {
     assert_eq!(
         told(&plan),
         [
-            "[-24, -0) history 2 Username=alice Management",
+            "[-24, -0) history 2 Username=alice, federated sessions Management",
             "[-24, -0) trail 1 Management",
         ]
     );
@@ -60,8 +60,8 @@ fn an_accepted_gap_that_is_over_is_read_again_and_told() {
     assert_eq!(
         told(&read),
         [
-            "[-24, -0) history 1 Username=alice Management",
-            "[-24, -0) history 2 Username=alice Management",
+            "[-24, -0) history 1 Username=alice, federated sessions Management",
+            "[-24, -0) history 2 Username=alice, federated sessions Management",
         ]
     );
     insta::assert_snapshot!(

@@ -30,7 +30,7 @@ pub(super) fn told(plan: &QueryPlan) -> Vec<String> {
             } => {
                 let by = match lookups {
                     Lookups::Whole => "everything".to_owned(),
-                    Lookups::Each(_) | Lookups::RoleSessions(_) => lookups.to_string(),
+                    _ => lookups.to_string(),
                 };
                 format!("history {} {by}", account.as_u64())
             }
@@ -97,8 +97,8 @@ fn inside_the_horizon_event_history_answers_and_an_archive_is_not_asked() {
     assert_eq!(
         told(&plan),
         [
-            "[-24, -0) history 1 Username=alice Management",
-            "[-24, -0) history 2 Username=alice Management",
+            "[-24, -0) history 1 Username=alice, federated sessions Management",
+            "[-24, -0) history 2 Username=alice, federated sessions Management",
         ]
     );
 }
@@ -109,7 +109,7 @@ fn without_an_archive_what_is_older_is_a_gap() {
     assert_eq!(
         told(&plan),
         [
-            "[-2160, -0) history 1 Username=alice Management",
+            "[-2160, -0) history 1 Username=alice, federated sessions Management",
             "[-2184, -2160) nobody 1 Management: BeyondHorizon",
         ]
     );
@@ -122,8 +122,8 @@ fn an_archive_answers_what_is_older_for_all_accounts_at_once_with_the_seam_an_ho
     assert_eq!(
         told(&plan),
         [
-            "[-2159, -0) history 1 Username=alice Management",
-            "[-2159, -0) history 2 Username=alice Management",
+            "[-2159, -0) history 1 Username=alice, federated sessions Management",
+            "[-2159, -0) history 2 Username=alice, federated sessions Management",
             "[-2183, -2159) trail 1+2 Management",
             "[-2210, -2183) trail 1+2 Management",
         ]
@@ -202,24 +202,27 @@ fn several_identities_are_one_scan_with_a_lookup_for_each_attribute() {
     let told_shared = told(&plan(&query, &one_account(), now()));
     assert_eq!(
         told_shared,
-        ["[-24, -0) history 1 Username=alice Management"]
+        ["[-24, -0) history 1 Username=alice, federated sessions Management"]
     );
     query.identities.push(user("bob"));
     let told_apart = told(&plan(&query, &one_account(), now()));
     assert_eq!(
         told_apart,
-        ["[-24, -0) history 1 Username=alice, Username=bob Management"]
+        ["[-24, -0) history 1 Username=alice, Username=bob, federated sessions Management"]
     );
     // A role has none, but its sessions do.
     query.identities.push(role("Admin"));
     let with_sessions = told(&plan(&query, &one_account(), now()));
-    let sessions = "sessions of role_name=Admin, Username=alice, Username=bob";
+    let sessions = "sessions of role_name=Admin, Username=alice, Username=bob, federated sessions";
     assert_eq!(
         with_sessions,
         [format!("[-24, -0) history 1 {sessions} Management")]
     );
-    // Whoever wants it exact reads everything.
+    // Whoever wants it exact reads everything, also for users alone.
     query.exact_roles = true;
+    let exact = told(&plan(&query, &one_account(), now()));
+    assert_eq!(exact, ["[-24, -0) history 1 everything Management"]);
+    query.identities = vec![user("alice")];
     let exact = told(&plan(&query, &one_account(), now()));
     assert_eq!(exact, ["[-24, -0) history 1 everything Management"]);
 }
@@ -354,14 +357,18 @@ fn each_identity_has_its_attribute() {
     };
     let arn = |arn: &str| Identity::Arn(arn.parse().unwrap());
     let username = |name: &str| Lookups::by(LookupAttribute::Username(name.into()));
-    assert_eq!(
-        attribute(user("alice"), &["RunInstances"], &[]),
-        username("alice")
-    );
-    assert_eq!(
-        attribute(arn("arn:aws:iam::111122223333:user/a/alice"), &[], &[]),
-        username("alice")
-    );
+    for alice in [user("alice"), arn("arn:aws:iam::111122223333:user/a/alice")] {
+        let by = attribute(alice.clone(), &["RunInstances"], &[]);
+        assert_eq!(by.attributes(), username("alice").attributes());
+        let federated = by.federated().unwrap();
+        let users = federated.users.iter().map(|user| &user.identity);
+        assert!(users.eq([&alice]));
+        // The longest that such a session lives.
+        assert_eq!(
+            federated.issued_in,
+            TimeRange::new(ago(24 + 36), ago(0)).unwrap()
+        );
+    }
     let session = Identity::RoleSession {
         role_name: "Admin".parse().unwrap(),
         session_name: "alice".parse().unwrap(),
@@ -407,14 +414,14 @@ fn data_events_come_from_an_archive_that_holds_them_or_from_nowhere() {
     assert_eq!(
         told(&plan(&query, &one_account(), now())),
         [
-            "[-24, -0) history 1 Username=alice Management",
+            "[-24, -0) history 1 Username=alice, federated sessions Management",
             "[-24, -0) nobody 1 Data: NoBackend",
         ]
     );
     assert_eq!(
         told(&plan(&query, &with(one_account(), archive("trail")), now())),
         [
-            "[-24, -0) history 1 Username=alice Management",
+            "[-24, -0) history 1 Username=alice, federated sessions Management",
             "[-24, -0) nobody 1 Data: NotInArchive",
         ]
     );
@@ -423,7 +430,7 @@ fn data_events_come_from_an_archive_that_holds_them_or_from_nowhere() {
     assert_eq!(
         told(&plan(&query, &with(one_account(), both), now())),
         [
-            "[-1, -0) history 1 Username=alice Management",
+            "[-1, -0) history 1 Username=alice, federated sessions Management",
             "[-1, -0) both 1 Data",
             "[-24, -1) both 1 Management+Data",
         ],
@@ -434,7 +441,7 @@ fn data_events_come_from_an_archive_that_holds_them_or_from_nowhere() {
     assert_eq!(
         told(&plan(&query, &with(one_account(), data), now())),
         [
-            "[-24, -0) history 1 Username=alice Management",
+            "[-24, -0) history 1 Username=alice, federated sessions Management",
             "[-24, -0) data 1 Data",
         ]
     );
@@ -619,7 +626,7 @@ fn backends_restrict_routing_and_what_they_leave_out_is_a_gap() {
     assert_eq!(
         told(&plan(&query, &facts, now())),
         [
-            "[-2160, -0) history 1 Username=alice Management",
+            "[-2160, -0) history 1 Username=alice, federated sessions Management",
             "[-2184, -2160) nobody 1 Management: BackendExcluded",
         ]
     );
@@ -754,7 +761,7 @@ fn a_token_used_hours_later_leaves_to_the_archive_what_event_history_no_longer_h
     assert_eq!(
         told(&plan),
         [
-            "[-2159, -0) history 1 Username=alice Management",
+            "[-2159, -0) history 1 Username=alice, federated sessions Management",
             "[-2183, -2159) trail 1 Management",
             "[-2210, -2183) trail 1 Management",
         ]
@@ -770,7 +777,7 @@ fn a_log_group_stands_in_where_no_archive_reaches() {
     assert_eq!(
         told(&plan(&query, &facts, now())),
         [
-            "[-2159, -0) history 1 Username=alice Management",
+            "[-2159, -0) history 1 Username=alice, federated sessions Management",
             "[-2180, -2159) trail 1 Management",
             "[-2190, -2180) group by FilterLogEvents 1 Management",
         ]

@@ -151,7 +151,7 @@ async fn benjamin_has_105_events_in_event_history() {
     assert_eq!(answer.events().count(), 105);
     assert_eq!(
         world.lookups(),
-        3,
-        "narrowed to the user: 105 in pages of 50"
+        5,
+        "narrowed to the user: 105 in pages of 50, and whether it federated anybody"
     );
 }

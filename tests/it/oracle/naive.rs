@@ -206,7 +206,7 @@ impl Asked<'_> {
     pub fn answer(&self, lake: &Lake, who: &Who) -> Vec<Place> {
         let mut ids = HashSet::new();
         let mut found: Vec<Place> = (lake.0.iter())
-            .filter(|stored| self.shows(stored, who) && who.did(&stored.record))
+            .filter(|stored| who.did(&stored.record) && self.shows(lake, stored, who))
             .map(place)
             .filter(|place| {
                 place.without_id || ids.insert((place.account.clone(), place.id.clone()))
@@ -216,7 +216,18 @@ impl Asked<'_> {
         found
     }
 
-    fn shows(&self, stored: &Stored, who: &Who) -> bool {
+    /// Whether event history shows the call that issued the session: then it is found by its key.
+    fn was_issued(&self, lake: &Lake, record: &Value) -> bool {
+        let key = &record["userIdentity"]["accessKeyId"];
+        let issues = |stored: &&Stored| {
+            stored.record["eventName"] == "GetFederationToken"
+                && stored.record["responseElements"]["credentials"]["accessKeyId"] == *key
+        };
+        record["userIdentity"]["type"] == "FederatedUser"
+            && (lake.0.iter().filter(issues)).any(|stored| stored.time >= self.horizon)
+    }
+
+    fn shows(&self, lake: &Lake, stored: &Stored, who: &Who) -> bool {
         let Stored { record, time, .. } = stored;
         let there = (self.start..self.end).contains(time) && stored.delivered <= self.now;
         there
@@ -231,7 +242,7 @@ impl Asked<'_> {
                     management
                         && self.reads(&stored.account, region)
                         && self.places.contains_key(&place(stored).account)
-                        && finds(who, record)
+                        && (finds(who, record) || self.was_issued(lake, record))
                 }
                 Some(Via::Archive) => {
                     let management = match &record["eventCategory"] {
