@@ -75,7 +75,18 @@ pub fn plan(query: &EventQuery, facts: &Facts, now: Timestamp) -> QueryPlan {
     {
         settled_until = settled_until.min(router.delivered_until);
     }
-    let scans = parts.scans(query, &router, facts);
+    // What a role's or a user's sessions are sought for does not shrink when a search is resumed.
+    let uncut = (left != Some(query.range)).then(|| {
+        let router = Router::new(query, facts, query.range, now);
+        let mut uncut = Parts::default();
+        for account in accounts.values() {
+            uncut.add_account(query, &router, account);
+        }
+        uncut
+    });
+    let histories = &uncut.as_ref().unwrap_or(&parts).histories;
+    let lookups = lookups(query, &router, facts, histories);
+    let scans = parts.scans(query, &router, facts, &lookups);
     QueryPlan {
         range: router.range,
         horizon: router.horizon,
@@ -86,6 +97,43 @@ pub fn plan(query: &EventQuery, facts: &Facts, now: Timestamp) -> QueryPlan {
         accounts: accounts.into_keys().collect(),
         gaps: parts.into_gaps(),
     }
+}
+
+/// How event history is asked in accounts where sessions of roles or of users are to be found:
+/// `histories` is all that it is read for, in the accounts.
+fn lookups(
+    query: &EventQuery,
+    router: &Router<'_>,
+    facts: &Facts,
+    histories: &[(AccountId, Region, TimeRange)],
+) -> BTreeMap<AccountId, Lookups> {
+    let narrowing = &router.narrowing;
+    let by_identity = narrowing.selective && query.filter.event_ids.is_empty();
+    if !by_identity && !narrowing.broad {
+        return BTreeMap::new();
+    }
+    let mut ranges = BTreeMap::<AccountId, TimeRange>::new();
+    for (account, _, range) in histories {
+        let all = ranges.entry(*account).or_insert(*range);
+        let (start, end) = (all.start().min(range.start()), all.end().max(range.end()));
+        *all = TimeRange::new(start, end).unwrap_or(*all);
+    }
+    let accounts = facts.accounts.iter().filter_map(|account| {
+        let range = *ranges.get(&account.id)?;
+        let unread = |region: &Region| router.accepts_gap(account.id, region);
+        let horizon = router.horizon;
+        let federated =
+            federated_sessions::sought(query, of_identity, account, unread, horizon).map(Arc::new);
+        let lookups = match &narrowing.lookups {
+            Lookups::Each(attributes) if by_identity => Lookups::WithFederated {
+                attributes: attributes.clone(),
+                federated: federated?,
+            },
+            _ => role_sessions::lookups(query, of_identity, account, federated, range, horizon)?,
+        };
+        Some((account.id, lookups))
+    });
+    accounts.collect()
 }
 
 /// Who may take over from the scans of event history.
@@ -211,9 +259,14 @@ impl Parts {
     }
 
     /// All scans in reading order, numbered so.
-    fn scans(&self, query: &EventQuery, router: &Router<'_>, facts: &Facts) -> Vec<Scan> {
+    fn scans(
+        &self,
+        query: &EventQuery,
+        router: &Router<'_>,
+        facts: &Facts,
+        lookups: &BTreeMap<AccountId, Lookups>,
+    ) -> Vec<Scan> {
         let order = query.order;
-        let lookups = self.lookups(query, router, facts);
         let mut scans: Vec<Scan> = self
             .histories
             .iter()
@@ -251,45 +304,6 @@ impl Parts {
             scan.id = ScanId(number);
         }
         scans
-    }
-
-    /// How event history is asked in accounts where sessions of roles or of users are to be found.
-    fn lookups(
-        &self,
-        query: &EventQuery,
-        router: &Router<'_>,
-        facts: &Facts,
-    ) -> BTreeMap<AccountId, Lookups> {
-        let narrowing = &router.narrowing;
-        let by_identity = narrowing.selective && query.filter.event_ids.is_empty();
-        if !by_identity && !narrowing.broad {
-            return BTreeMap::new();
-        }
-        let mut ranges = BTreeMap::<AccountId, TimeRange>::new();
-        for (account, _, range) in &self.histories {
-            let all = ranges.entry(*account).or_insert(*range);
-            let (start, end) = (all.start().min(range.start()), all.end().max(range.end()));
-            *all = TimeRange::new(start, end).unwrap_or(*all);
-        }
-        let accounts = facts.accounts.iter().filter_map(|account| {
-            let range = *ranges.get(&account.id)?;
-            let unread = |region: &Region| router.accepts_gap(account.id, region);
-            let horizon = router.horizon;
-            let federated =
-                federated_sessions::sought(query, of_identity, account, unread, horizon)
-                    .map(Arc::new);
-            let lookups = match &narrowing.lookups {
-                Lookups::Each(attributes) if by_identity => Lookups::WithFederated {
-                    attributes: attributes.clone(),
-                    federated: federated?,
-                },
-                _ => {
-                    role_sessions::lookups(query, of_identity, account, federated, range, horizon)?
-                }
-            };
-            Some((account.id, lookups))
-        });
-        accounts.collect()
     }
 
     /// What one store is asked for, in as few scans as there are sets of Regions and categories:

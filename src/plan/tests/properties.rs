@@ -540,3 +540,25 @@ proptest! {
         prop_assert!(resumed.scans.iter().all(|scan| scan.range.intersect(left) == Some(scan.range)));
     }
 }
+
+/// A stream that goes on would otherwise miss the sessions that were issued before its first day.
+#[test]
+fn what_resumes_oldest_first_seeks_the_same_sessions() {
+    let mut query = ask(role("Admin"), 72, 0);
+    query.order = SearchOrder::OldestFirst;
+    let seeks = |query: &EventQuery| -> BTreeSet<String> {
+        let scans = plan(query, &facts(), now()).scans.into_iter();
+        scans.map(|scan| format!("{:?}", scan.target)).collect()
+    };
+    let whole = seeks(&query);
+    query.resume = Some(ResumePoint {
+        position: Some(EventKey {
+            time: ago(24),
+            account: account(1),
+            id: EventId::Recorded("e".into()),
+        }),
+        horizon: ago(90 * 24),
+        scope_digest: [0; 16],
+    });
+    assert_eq!(seeks(&query), whole);
+}
