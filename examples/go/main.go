@@ -38,7 +38,9 @@ func unread(outcomes []*pb.ScanOutcome) []*pb.ScanOutcome {
 	var missing []*pb.ScanOutcome
 	for _, it := range outcomes {
 		read := it.State == pb.OutcomeState_OUTCOME_STATE_COMPLETE ||
-			it.State == pb.OutcomeState_OUTCOME_STATE_NOT_APPLICABLE
+			it.State == pb.OutcomeState_OUTCOME_STATE_NOT_APPLICABLE ||
+			// Whoever read it instead has an outcome too.
+			it.State == pb.OutcomeState_OUTCOME_STATE_HANDED_OVER
 		// A gap that the service's configuration accepts is no surprise; what a drain cut off is asked for again.
 		known := it.GetReason().GetCode() == pb.ReasonCode_REASON_CODE_ACCEPTED_GAP ||
 			it.GetReason().GetCode() == pb.ReasonCode_REASON_CODE_DRAIN

@@ -24,7 +24,8 @@ KEEPALIVE = [("grpc.keepalive_time_ms", 20_000), ("grpc.keepalive_timeout_ms", 1
 
 def unread(outcomes):
     """What of these outcomes is missing from an answer."""
-    read = (pb.OUTCOME_STATE_COMPLETE, pb.OUTCOME_STATE_NOT_APPLICABLE)
+    # What was handed over has another outcome: of whoever read it instead.
+    read = (pb.OUTCOME_STATE_COMPLETE, pb.OUTCOME_STATE_NOT_APPLICABLE, pb.OUTCOME_STATE_HANDED_OVER)
     # A gap that the service's configuration accepts is no surprise; what a drain cut off is asked for again.
     known = (pb.REASON_CODE_ACCEPTED_GAP, pb.REASON_CODE_DRAIN)
     return [it for it in outcomes if it.state not in read and it.reason.code not in known]

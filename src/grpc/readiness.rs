@@ -1,6 +1,6 @@
 //! grpc.health.v1: SERVING once the hub's credentials have been seen to work and the accounts are
 //! known. Under the name `accounts` it says whether they are also up to date, and under `live` it is
-//! SERVING for as long as the process answers at all.
+//! SERVING until the process drains.
 
 use std::time::Duration;
 

@@ -317,7 +317,8 @@ impl FanOut {
                 let read = page.events.len().max(1) as u64;
                 let mut events = std::mem::take(&mut page.events);
                 events.retain_mut(|event| admission.admit(&scan, event));
-                if packs {
+                // Beyond the budget in any case.
+                if packs || memory.is_none() {
                     let (held, bytes) = HeldPage::packed(events);
                     page.cost.memory_bytes = bytes;
                     return (page, held);
@@ -394,14 +395,16 @@ impl FanOut {
         Step { lane, result }
     }
 
-    /// Gives back what the page did not need; what it needs beyond the reservation is taken if it
-    /// is there.
+    /// Gives back what the page did not need; what it needs beyond the reservation, if there is
+    /// one, is taken if it is there.
     fn keep(
         &self,
         memory: Option<OwnedSemaphorePermit>,
         bytes: u64,
     ) -> Option<OwnedSemaphorePermit> {
-        let mut memory = memory?;
+        let Some(mut memory) = memory else {
+            return self.memory.reserve(bytes);
+        };
         let kib = kib(bytes);
         let reserved = memory.num_permits();
         if kib < reserved {

@@ -104,6 +104,8 @@ impl Running {
     fn hand_over_long(&mut self, lane: Lane, to: Option<ReceiverId>) {
         // A caller who limits what is scanned would rather wait for what costs nothing.
         let limited = self.scan_bytes_limited;
+        // Nor is a scan cut of which more may come out of order: nobody else would read that.
+        let out_of_order = self.lanes[lane].counts().late_events > 0;
         let (scan, bound) = (&self.plan.scans[lane], self.merge.bound(lane));
         let Some(rest) = bound.and_then(|bound| self.order.rest(scan.range, bound)) else {
             return;
@@ -111,7 +113,7 @@ impl Running {
         let divided = (self.plan.receivers).divide(scan.id, rest, Taking::WhoHoldsAll);
         let taken = |id| divided.given.iter().any(|(given, _)| *given == id);
         let wanted = to.map_or(!divided.given.is_empty(), taken);
-        if limited || !wanted || !self.fan_out.end(lane, &self.merge) {
+        if limited || out_of_order || !wanted || !self.fan_out.end(lane, &self.merge) {
             return;
         }
         let (target, categories) = (scan.target.clone(), scan.categories.clone());

@@ -207,7 +207,14 @@ impl LaneRecord {
                 OutcomeState::Truncated,
                 Some(unreadable(unreadable_records)),
             ),
-            _ => (OutcomeState::Complete, None),
+            // What it would have returned late belongs to nobody else's seconds.
+            _ => match self.handed.first() {
+                Some(handed) if self.counts.late_events > 0 => {
+                    let reason = self.with_remarks(handed.reason.clone());
+                    (OutcomeState::Truncated, Some(reason))
+                }
+                _ => (OutcomeState::Complete, None),
+            },
         }
     }
 
@@ -223,7 +230,7 @@ impl LaneRecord {
             let _ = write!(
                 reason.message,
                 "; AWS returned {late} of its events out of order: what it would have returned so \
-                 after the cut is in no resumed answer"
+                 after the cut is in no answer"
             );
         }
         reason

@@ -334,3 +334,33 @@ fn bytes_that_are_spent_on_it_end_no_other_part() {
         ReasonCode::MaxScanBytes
     );
 }
+
+/// What would still have come late belongs to no second that is handed over: nobody reads it.
+#[test]
+fn a_cut_among_events_out_of_order_is_no_complete_answer() {
+    let events = [(10, 1), (100, 2), (150, 3), (50, 4), (200, 5), (300, 6)];
+    let out_of_order = |breaks_at_page| Script {
+        events: (events.iter())
+            .map(|(ago, id)| (UNTIL + ago, *id))
+            .collect(),
+        page: 1,
+        as_listed: true,
+        breaks_at_page,
+        ..Script::default()
+    };
+    let (world, _) = beside(&[out_of_order(Some(5))], ROOMY, 1_000);
+    let items = run(collect(&world.engine, settled(SearchOrder::NewestFirst)));
+    assert!(!outcomes(&items, OutcomeState::HandedOver).is_empty());
+    let cut = outcomes(&items, OutcomeState::Truncated);
+    assert_eq!(cut.len(), 1);
+    let why = &cut[0].reason.as_ref().unwrap().message;
+    assert!(why.contains("out of order"), "{why}");
+
+    // Nor is it cut for its length.
+    let (world, archive) = beside(&[out_of_order(None)], ROOMY, 5);
+    let items = run(collect(&world.engine, settled(SearchOrder::NewestFirst)));
+    assert_eq!(archive.queries.load(Ordering::Relaxed), 0);
+    assert_eq!(events_of(&items).len(), 6);
+    let coverage = &summary_of(&items).coverage;
+    assert_eq!(coverage.completeness(), Completeness::Complete);
+}

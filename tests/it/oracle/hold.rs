@@ -165,7 +165,12 @@ impl Held<'_> {
     async fn one(&self, order: SearchOrder, who: Vec<Who>) -> Tally {
         let (first, last) = self.lake.span();
         let now = self.world.sandbox.clock().now();
-        let end = EventTime::ceil(now).second().min(last + 1);
+        // Nobody can take over what no archive holds yet.
+        let held = match self.reading {
+            Reading::HandedOver => EventTime::floor(now).second() - 3600,
+            _ => EventTime::ceil(now).second(),
+        };
+        let end = held.min(last + 1);
         let times = (first - 3600, end.max(first));
         let range = TimeRange::new(time(times.0), time(times.1)).unwrap();
         let identities = who.iter().filter_map(Who::identity).collect();

@@ -39,7 +39,11 @@ public final class Search {
   private static final int MAX_ATTEMPTS = 5;
 
   private static final Set<OutcomeState> READ =
-      Set.of(OutcomeState.OUTCOME_STATE_COMPLETE, OutcomeState.OUTCOME_STATE_NOT_APPLICABLE);
+      Set.of(
+          OutcomeState.OUTCOME_STATE_COMPLETE,
+          OutcomeState.OUTCOME_STATE_NOT_APPLICABLE,
+          // Whoever read it instead has an outcome too.
+          OutcomeState.OUTCOME_STATE_HANDED_OVER);
 
   /** A gap that the service's configuration accepts is no surprise; what a drain cut off is asked for again. */
   private static final Set<ReasonCode> KNOWN =
