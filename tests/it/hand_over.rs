@@ -203,12 +203,14 @@ async fn a_log_group_takes_over_where_no_archive_does() {
         config.logs.filter_rate = None;
         let setup = Setup::with_log_group(LogGroupSetup::read_with(read_with));
         let world = World::start(config, &setup).await;
-        let answer = world.ask(settled(SearchOrder::NewestFirst)).await;
-        assert_whole(&answer, &world, SearchOrder::NewestFirst);
-        for outcome in outcomes(&answer, OutcomeState::HandedOver) {
-            assert_eq!(outcome.log_group.as_deref(), Some("group"));
+        for order in ORDERS {
+            let answer = world.ask(settled(order)).await;
+            assert_whole(&answer, &world, order);
+            for outcome in outcomes(&answer, OutcomeState::HandedOver) {
+                assert_eq!(outcome.log_group.as_deref(), Some("group"));
+            }
+            assert_eq!(outcomes(&answer, OutcomeState::HandedOver).len(), 6);
         }
-        assert_eq!(outcomes(&answer, OutcomeState::HandedOver).len(), 6);
     }
 }
 

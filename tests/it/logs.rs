@@ -5,18 +5,20 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use identity_trail::plan::{OutcomeState, ReasonCode, ScanOutcome};
-use identity_trail::query::{BackendKind, EventId, EventQuery, Identity};
+use identity_trail::query::{BackendKind, EventId, EventQuery, Identity, SearchOrder};
 use identity_trail::sandbox::log_file::{LogFile, LogRecord};
 use identity_trail::sandbox::logs::InsightsFailure;
 use identity_trail::sandbox::query_faults::Queries;
 use identity_trail::sandbox::{Account, Data, Denial, SandboxConfig};
 use identity_trail::search::SearchItem;
+use identity_trail::search::resume::ResumeToken;
 use serde_json::Value;
 
 use crate::sandbox::record;
 use crate::world::{Answer, LogGroupSetup, Setup, World, question, range};
 
 const ACCOUNTS: [&str; 2] = ["111111111111", "222222222222"];
+const ORDERS: [SearchOrder; 2] = [SearchOrder::NewestFirst, SearchOrder::OldestFirst];
 const FILTER: &str = "filter";
 const INSIGHTS: &str = "insights";
 
@@ -72,13 +74,21 @@ fn alice() -> EventQuery {
     }
 }
 
+fn alice_in(order: SearchOrder) -> EventQuery {
+    EventQuery { order, ..alice() }
+}
+
 async fn world(config: SandboxConfig, read_with: &'static str) -> World {
     let setup = Setup::with_log_group(LogGroupSetup::read_with(read_with));
     World::start(config, &setup).await
 }
 
-/// Every event of alice once, each read from the log group.
+/// Every event of alice once, newest first, each read from the log group.
 fn assert_all(answer: &Answer, world: &World) {
+    assert_all_in(SearchOrder::NewestFirst, answer, world);
+}
+
+fn assert_all_in(order: SearchOrder, answer: &Answer, world: &World) {
     let records = world.sandbox.files().iter().flat_map(|file| &file.records);
     let of_alice = records
         .map(|record| record.value())
@@ -102,7 +112,11 @@ fn assert_all(answer: &Answer, world: &World) {
     assert_eq!(found.len(), distinct.len(), "an event came twice");
     assert_eq!(expected.difference(&distinct).count(), 0, "events are lost");
     assert_eq!(distinct.len(), expected.len());
-    assert!(answer.events().is_sorted_by(|a, b| a.key > b.key));
+    assert!(
+        answer
+            .events()
+            .is_sorted_by(|a, b| order.compare(&a.key, &b.key).is_lt())
+    );
     assert!(answer.complete(), "{:?}", failed(answer));
 }
 
@@ -134,30 +148,36 @@ async fn until(what: &str, seen: impl Fn() -> bool) {
 #[tokio::test]
 async fn pages_of_the_log_group_give_everything_in_order() {
     let world = world(sandbox(8, 60), FILTER).await;
-    let answer = world.ask(alice()).await;
-    assert_all(&answer, &world);
-    let read = answer.summary().events_read;
-    assert_eq!(read, 8 * 60 * 2, "the pattern leaves bob out");
-    assert!(answer.summary().requests > 8, "many pages, some empty");
+    for order in ORDERS {
+        let answer = world.ask(alice_in(order)).await;
+        assert_all_in(order, &answer, &world);
+        let read = answer.summary().events_read;
+        assert_eq!(read, 8 * 60 * 2, "the pattern leaves bob out");
+        assert!(answer.summary().requests > 8, "many pages, some empty");
+    }
 }
 
 #[tokio::test]
 async fn queries_of_the_log_group_give_everything_in_order() {
     let world = world(sandbox(8, 60), INSIGHTS).await;
-    let answer = world.ask(alice()).await;
-    assert_all(&answer, &world);
-    assert_eq!(answer.summary().events_read, 8 * 60 * 2);
-    assert_eq!(world.sandbox.logs_stats().started, 1);
-    assert!(answer.summary().bytes_scanned > 0);
+    for (order, started) in ORDERS.into_iter().zip(1..) {
+        let answer = world.ask(alice_in(order)).await;
+        assert_all_in(order, &answer, &world);
+        assert_eq!(answer.summary().events_read, 8 * 60 * 2);
+        assert_eq!(world.sandbox.logs_stats().started, started);
+        assert!(answer.summary().bytes_scanned > 0);
+    }
 }
 
 #[tokio::test]
 async fn a_query_with_more_rows_than_it_returns_is_split_in_time() {
     // 11,200 rows of alice in eight deliveries, where a query returns 10,000.
     let world = world(sandbox(8, 700), INSIGHTS).await;
-    let answer = world.ask(alice()).await;
-    assert_all(&answer, &world);
-    assert_eq!(world.sandbox.logs_stats().started, 2);
+    for (order, started) in ORDERS.into_iter().zip([2, 4]) {
+        let answer = world.ask(alice_in(order)).await;
+        assert_all_in(order, &answer, &world);
+        assert_eq!(world.sandbox.logs_stats().started, started);
+    }
 }
 
 #[tokio::test]
@@ -170,14 +190,59 @@ async fn a_second_with_more_rows_than_a_query_returns_is_read_by_itself() {
     assert_eq!(world.sandbox.logs_stats().started, 4);
 }
 
+/// Cut anywhere, the two streams are the whole: also where events wait for others that happened
+/// before them and were delivered after them.
+#[tokio::test]
+async fn a_search_that_is_cut_goes_on_in_the_log_group() {
+    let keys =
+        |answer: &Answer| -> Vec<_> { answer.events().map(|event| event.key.clone()).collect() };
+    for read_with in [FILTER, INSIGHTS] {
+        let mut config = sandbox(4, 30);
+        delay(&mut config);
+        let world = world(config, read_with).await;
+        for order in ORDERS {
+            let whole = world.ask(alice_in(order)).await;
+            assert_all_in(order, &whole, &world);
+            for cut in [1, 75, 239] {
+                let first = world
+                    .ask(EventQuery {
+                        max_events: Some(cut),
+                        ..alice_in(order)
+                    })
+                    .await;
+                let token = first.summary().resume_token.clone().unwrap();
+                let token = ResumeToken::decode(&token).unwrap();
+                let rest = EventQuery {
+                    range: token.range,
+                    resume: Some(token.point),
+                    ..alice_in(order)
+                };
+                let second = world.ask(rest).await;
+                assert!(second.complete(), "{:?}", failed(&second));
+                assert_eq!([keys(&first), keys(&second)].concat(), keys(&whole));
+            }
+        }
+    }
+}
+
+/// Delivers every other file half an hour later.
+fn delay(config: &mut SandboxConfig) {
+    if let Data::Files { files, .. } = &mut config.data {
+        for file in files.iter_mut().step_by(2) {
+            file.delivered_at += jiff::SignedDuration::from_mins(30);
+        }
+    }
+}
+
 #[tokio::test]
 async fn throttles_lose_nothing() {
     for read_with in [FILTER, INSIGHTS] {
         let mut config = sandbox(4, 60);
         config.faults.throttle = 30.try_into().unwrap();
         let world = world(config, read_with).await;
-        let answer = world.ask(alice()).await;
-        assert_all(&answer, &world);
+        let order = ORDERS[usize::from(read_with == FILTER)];
+        let answer = world.ask(alice_in(order)).await;
+        assert_all_in(order, &answer, &world);
     }
 }
 

@@ -135,14 +135,19 @@ mod tests {
 
     #[test]
     fn a_second_with_too_many_rows_is_read_by_itself_and_passed() {
-        let mut window = window(SearchOrder::NewestFirst);
-        window.read_to(time(150));
-        window.single_out();
-        assert!(window.is_a_second());
-        assert_eq!(window.query(), (time(150), time(150)));
-        assert!(!window.finish());
-        assert_eq!(window.query(), (time(100), time(149)));
-        window.read_to(time(100));
-        assert!(window.is_a_second() && window.finish());
+        for (order, left, end) in [
+            (SearchOrder::NewestFirst, (100, 149), 100),
+            (SearchOrder::OldestFirst, (151, 249), 249),
+        ] {
+            let mut window = window(order);
+            window.read_to(time(150));
+            window.single_out();
+            assert!(window.is_a_second());
+            assert_eq!(window.query(), (time(150), time(150)));
+            assert!(!window.finish());
+            assert_eq!(window.query(), (time(left.0), time(left.1)));
+            window.read_to(time(end));
+            assert!(window.is_a_second() && window.finish());
+        }
     }
 }

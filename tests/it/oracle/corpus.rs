@@ -91,6 +91,7 @@ pub async fn hold_data(
             archive: Some(archive),
             reading,
             of_a_kind: most(of_a_kind),
+            both_orders: false,
         };
         let tally = held.everybody().await;
         tally.conclude(&format!(

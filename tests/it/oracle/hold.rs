@@ -26,6 +26,8 @@ pub enum Reading {
     Logs,
     /// Event history and the log group.
     HistoryAndLogs,
+    /// Event history, the archive, and the log group for what the archive does not declare.
+    All,
     /// The archive or the log group, in the place of an event history that refuses every lookup.
     HandedOver,
 }
@@ -108,6 +110,8 @@ pub struct Held<'a> {
     pub reading: Reading,
     /// The most identities of one kind that are asked about.
     pub of_a_kind: usize,
+    /// Whether each question is asked in both orders, as it is with `all`.
+    pub both_orders: bool,
 }
 
 impl Held<'_> {
@@ -116,8 +120,8 @@ impl Held<'_> {
         let began = std::time::Instant::now();
         let mut tally = Tally::default();
         let questions = self.questions(&mut tally);
-        // Every other question is asked oldest first; with `all`, each in both orders.
-        let both = most(1) > 1;
+        // Otherwise every other question is asked oldest first.
+        let both = self.both_orders || most(1) > 1;
         let orders = [SearchOrder::NewestFirst, SearchOrder::OldestFirst];
         let questions = questions.into_iter().enumerate().flat_map(|(number, who)| {
             let asked = orders.into_iter().enumerate();
@@ -150,7 +154,7 @@ impl Held<'_> {
         }
         let together = match self.reading {
             Reading::Archive | Reading::Logs => TOGETHER,
-            Reading::Both | Reading::History | Reading::HistoryAndLogs | Reading::HandedOver => 1,
+            _ => 1,
         };
         let kinds = kinds.into_values().flat_map(|kind| {
             let step = kind.len().div_ceil(self.of_a_kind);
@@ -177,7 +181,9 @@ impl Held<'_> {
         let mut query = question(identities, range);
         query.order = order;
         query.backends = match self.reading {
-            Reading::Both | Reading::HistoryAndLogs | Reading::HandedOver => Vec::new(),
+            Reading::Both | Reading::HistoryAndLogs | Reading::All | Reading::HandedOver => {
+                Vec::new()
+            }
             Reading::History => vec![BackendKind::EventHistory],
             Reading::Archive => vec![BackendKind::Athena],
             Reading::Logs => vec![BackendKind::Logs],
@@ -189,7 +195,7 @@ impl Held<'_> {
             .archive
             .filter(|_| self.reading != Reading::History && !unseen);
         let log_group = match self.reading {
-            Reading::Logs | Reading::HistoryAndLogs => true,
+            Reading::Logs | Reading::HistoryAndLogs | Reading::All => true,
             Reading::HandedOver => self.archive.is_none(),
             Reading::Both | Reading::History | Reading::Archive => false,
         };

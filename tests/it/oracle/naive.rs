@@ -18,7 +18,7 @@ const REACH: i64 = 90 * 24 * HOUR;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     pub time: i64,
-    account: String,
+    pub account: String,
     without_id: bool,
     id: String,
     content: String,

@@ -57,6 +57,7 @@ async fn trino_gives_identities_their_events_in_every_partition_layout() {
                 archive: Some(archive),
                 reading,
                 of_a_kind: most(of_a_kind),
+                both_orders: false,
             };
             let tally = held.everybody().await;
             tally.conclude(&format!("Trino, {set}, {table}, {reading:?}"));
