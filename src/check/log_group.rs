@@ -15,11 +15,8 @@ use super::{Checker, Request, STALE, age_in_words, policy};
 use crate::backend::Spent;
 use crate::backend::logs::{DescribedLogGroup, LogGroupProbe, LogStreams, NewestLogged};
 use crate::backend::trails::{Destination, WhichTrails};
-use crate::plan::{Inventory, Reason};
+use crate::plan::{Inventory, Reason, filterable_from};
 use crate::query::{AccountId, EventTime, Region};
-
-/// `FilterLogEvents` reads newest first only from the beginning of 2024 on.
-const FIRST_FILTERED: i64 = 1_704_067_200;
 
 /// One log group, for one check.
 #[derive(Clone)]
@@ -190,7 +187,7 @@ impl Asked {
         }
         if self.probe.is_filtered() {
             let since = EventTime::floor(now).plus(-days(u64::from(self.days)).as_secs());
-            let since = since.max(EventTime::from_second(FIRST_FILTERED).unwrap_or(since));
+            let since = since.max(filterable_from());
             let newest = self.probe.newest(since, now, &self.caller).await;
             findings.push(match newest {
                 Ok(newest) => self.newest(newest, since, now),

@@ -25,7 +25,7 @@ pub use facts::Facts;
 pub use inventory::Inventory;
 pub use lookups::{LookupAttribute, Lookups};
 pub use outcome::{OutcomeState, Reason, ReasonCode, RoleReading, ScanOutcome, Unverified};
-pub use planner::plan;
+pub use planner::{filterable_from, plan};
 pub use scan::{EventPart, Gap, LogsMethod, QueryPlan, Scan, ScanId, ScanTarget, Share};
 
 #[cfg(test)]

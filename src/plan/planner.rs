@@ -115,8 +115,7 @@ fn lookups(
     let mut ranges = BTreeMap::<AccountId, TimeRange>::new();
     for (account, _, range) in histories {
         let all = ranges.entry(*account).or_insert(*range);
-        let (start, end) = (all.start().min(range.start()), all.end().max(range.end()));
-        *all = TimeRange::new(start, end).unwrap_or(*all);
+        *all = all.hull(*range);
     }
     let accounts = facts.accounts.iter().filter_map(|account| {
         let range = *ranges.get(&account.id)?;
@@ -430,7 +429,8 @@ fn targets(
 }
 
 /// `FilterLogEvents` reads newest first (`startFromHead` false) only from the beginning of 2024 on.
-pub(super) fn filterable_from() -> EventTime {
+#[must_use]
+pub fn filterable_from() -> EventTime {
     EventTime::floor(Timestamp::constant(1_704_067_200, 0))
 }
 

@@ -149,6 +149,8 @@ impl Searched {
         asked: Vec<AccountDays>,
     ) -> Result<Self, Reason> {
         let few = read(query, table, &asked, Look::AtSome(LOOKED_AT_FIRST)).await?;
+        // Also if the next query fails: what was found is not to be paid for again.
+        query.archive.log_days.remember(&few.days);
         let mut searched = Self::among(asked, few.days);
         if !searched.missing.is_empty() {
             let rest = Self::all(query, table, searched.missing).await?;

@@ -26,7 +26,7 @@ use crate::plan::Reason;
 use crate::query::{EventTime, RecordView, SearchOrder, TimeRange};
 
 /// Throttles in a row, at an ever slower pace, before a page is given up.
-const MOST_THROTTLES: u32 = 12;
+pub(super) const MOST_THROTTLES: u32 = 12;
 
 /// Broken connections, lost sessions or faults of AWS in a row before a page is given up.
 const MOST_FAULTS: u32 = 3;

@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use super::events::Events;
+use super::filter_log_events::MOST_THROTTLES;
 use super::group::LogGroup;
 use super::insights::results;
 use super::insights_query::query;
@@ -27,9 +28,6 @@ use crate::query::{AccountId, EventTime, Region, SearchOrder};
 
 /// What Logs Insights is asked about, to see whether it answers: it bills by what it reads.
 const GLANCE: SignedDuration = SignedDuration::from_secs(60);
-
-/// Throttles in a row before `FilterLogEvents` is given up.
-const MOST_THROTTLES: u32 = 12;
 
 /// Log streams that one call describes: AWS's most.
 const STREAMS: i32 = 50;
