@@ -14,6 +14,7 @@
 //!
 //! | module | what it holds | what it never does |
 //! |---|---|---|
+//! | [`caller`] | who asks | deciding what they may |
 //! | [`query`] | the domain: what is asked, what an event is | I/O |
 //! | [`plan`] | planning, routing, coverage | I/O; reading a clock |
 //! | [`search`] | running a plan: fan-out, merge, resume | naming the AWS SDK |
@@ -29,6 +30,7 @@
 #![forbid(unsafe_code)]
 
 pub mod backend;
+pub mod caller;
 pub mod check;
 pub mod cli;
 pub mod clock;

@@ -21,6 +21,7 @@ use futures::future::BoxFuture;
 
 pub use asks::{Asks, Words};
 
+use crate::caller::Caller;
 use crate::plan::estimate::DaysUnseen;
 use crate::plan::facts::ArchiveFacts;
 use crate::plan::{Reason, ReasonCode, RoleReading, Scan, Unverified};
@@ -113,7 +114,7 @@ pub struct SearchContext {
     /// A number for this search, unique in the process: pacing takes turns between searches.
     pub search_id: u64,
     /// Who asks: pacing takes turns between callers first.
-    pub caller: Arc<str>,
+    pub caller: Arc<Caller>,
     /// The question.
     pub query: EventQuery,
     /// When the caller's deadline ends the search, in real time.

@@ -11,6 +11,7 @@ use super::finding::{Finding, Probe, Subject};
 use super::run::{Done, Job};
 use super::{Checker, Request, policy};
 use crate::backend::event_history::Newest;
+use crate::caller::Caller;
 use crate::config::Access;
 use crate::plan::facts::AccountFacts;
 use crate::plan::{Inventory, Reason, ReasonCode};
@@ -24,7 +25,7 @@ pub(super) fn jobs(
     checker: &Arc<Checker>,
     inventory: &Inventory,
     request: &Request,
-    caller: &Arc<str>,
+    caller: &Arc<Caller>,
 ) -> Vec<Job> {
     let asked = &request.account_ids;
     (inventory.accounts.iter())
@@ -50,7 +51,7 @@ fn subject(account: &AccountFacts, regions: Vec<Region>) -> Subject {
 }
 
 /// Whether the service gets in; then event history.
-async fn credentials(checker: Arc<Checker>, account: AccountFacts, caller: Arc<str>) -> Done {
+async fn credentials(checker: Arc<Checker>, account: AccountFacts, caller: Arc<Caller>) -> Done {
     let probe = Probe::Credentials;
     let about = subject(&account, Vec::new());
     let checked = checker.federation.check_session(account.id);
@@ -101,12 +102,14 @@ struct Answers {
     failed: BTreeMap<(ReasonCode, Option<String>), (Reason, Vec<Region>)>,
 }
 
-async fn event_history(checker: Arc<Checker>, account: AccountFacts, caller: Arc<str>) -> Done {
+async fn event_history(checker: Arc<Checker>, account: AccountFacts, caller: Arc<Caller>) -> Done {
     let ask = |region: Region| {
         let (checker, caller) = (Arc::clone(&checker), Arc::clone(&caller));
         let id = account.id;
         async move {
-            let newest = checker.event_history.newest_event(id, &region, &caller);
+            let newest = checker
+                .event_history
+                .newest_event(id, &region, &caller.name);
             let newest = newest.await;
             (region, newest)
         }

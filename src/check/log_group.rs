@@ -15,6 +15,7 @@ use super::{Checker, Request, STALE, age_in_words, policy};
 use crate::backend::Spent;
 use crate::backend::logs::{DescribedLogGroup, LogGroupProbe, LogStreams, NewestLogged};
 use crate::backend::trails::{Destination, WhichTrails};
+use crate::caller::Caller;
 use crate::plan::{Inventory, Reason, filterable_from};
 use crate::query::{AccountId, EventTime, Region};
 
@@ -26,7 +27,7 @@ struct Asked {
     /// The accounts that it is asked about.
     accounts: Arc<BTreeSet<AccountId>>,
     days: u32,
-    caller: Arc<str>,
+    caller: Arc<Caller>,
     spent: Arc<Spent>,
 }
 
@@ -35,7 +36,7 @@ pub(super) fn jobs(
     checker: &Arc<Checker>,
     inventory: &Inventory,
     request: &Request,
-    caller: &Arc<str>,
+    caller: &Arc<Caller>,
     spent: &Arc<Spent>,
 ) -> Vec<Job> {
     let probes = checker.logs.probes().into_iter().filter_map(|probe| {
@@ -188,7 +189,7 @@ impl Asked {
         if self.probe.is_filtered() {
             let since = EventTime::floor(now).plus(-days(u64::from(self.days)).as_secs());
             let since = since.max(filterable_from());
-            let newest = self.probe.newest(since, now, &self.caller).await;
+            let newest = self.probe.newest(since, now, &self.caller.name).await;
             findings.push(match newest {
                 Ok(newest) => self.newest(newest, since, now),
                 Err(reason) => self.failed(Probe::Query, reason, "logs:FilterLogEvents"),

@@ -26,6 +26,7 @@ use crate::backend::athena::Athena;
 use crate::backend::event_history::EventHistory;
 use crate::backend::logs::Logs;
 use crate::backend::trails::Trails;
+use crate::caller::Caller;
 use crate::clock::Clock;
 use crate::federation::Federation;
 use crate::plan::Inventory;
@@ -142,7 +143,7 @@ impl Checker {
         self: &Arc<Self>,
         inventory: &Inventory,
         request: &Request,
-        caller: &Arc<str>,
+        caller: &Arc<Caller>,
         deadline: Option<Instant>,
     ) -> Result<CheckStream, UnknownAccounts> {
         let accounts = inventory.accounts.iter();

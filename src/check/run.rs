@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep_until};
 use super::finding::{CheckItem, Finding, Probe, State, Subject, Summary};
 use super::{Checker, Request, account, archive, log_group};
 use crate::backend::Spent;
+use crate::caller::Caller;
 use crate::plan::{Inventory, Reason, ReasonCode};
 
 /// Probes at once. Calls and lookups are bounded for the whole process besides.
@@ -52,7 +53,7 @@ impl Check {
         checker: Arc<Checker>,
         inventory: &Inventory,
         request: &Request,
-        caller: &Arc<str>,
+        caller: &Arc<Caller>,
         deadline: Option<std::time::Instant>,
     ) -> Self {
         let spent = Arc::new(Spent::default());

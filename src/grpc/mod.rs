@@ -1,6 +1,7 @@
 //! The wire: proto ⇄ domain, status codes, the tonic service and server.
 
 pub mod accounts;
+pub mod caller;
 pub mod check;
 pub mod convert;
 pub mod in_process;

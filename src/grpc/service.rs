@@ -10,9 +10,11 @@ use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
 use super::accounts::{self, Listing};
+use super::caller::caller;
 use super::convert::{Findings, Rejection, Rules, event_query, responses};
 use super::pb::identity_trail_service_server::IdentityTrailService;
 use super::{check, pb, plan_search, status};
+use crate::caller::Caller;
 use crate::check::Checker;
 use crate::config::Limits;
 use crate::query::EventTime;
@@ -160,14 +162,6 @@ fn told(items: BoxStream<'static, SearchItem>, mut log: SearchLog) -> ResponseSt
         .boxed()
 }
 
-/// Who asks: without authentication the peer's address, so that pacing takes turns between hosts.
-fn caller<T>(request: &Request<T>) -> Arc<str> {
-    match request.remote_addr() {
-        Some(address) => address.ip().to_string().into(),
-        None => "unknown".into(),
-    }
-}
-
 /// The caller's deadline, from the `grpc-timeout` header.
 fn deadline(metadata: &MetadataMap) -> Result<Option<Instant>, Rejection> {
     let Some(value) = metadata.get("grpc-timeout") else {
@@ -199,14 +193,14 @@ fn grpc_timeout(text: &str) -> Option<Duration> {
 
 /// One log line for each search, when it ends, also when the caller went away.
 struct SearchLog {
-    caller: Arc<str>,
+    caller: Arc<Caller>,
     began: Instant,
     events: u64,
     ended: &'static str,
 }
 
 impl SearchLog {
-    fn begin(caller: Arc<str>) -> Self {
+    fn begin(caller: Arc<Caller>) -> Self {
         Self {
             caller,
             began: Instant::now(),
@@ -227,7 +221,7 @@ impl SearchLog {
 impl Drop for SearchLog {
     fn drop(&mut self) {
         tracing::info!(
-            caller = &*self.caller,
+            caller = %self.caller,
             events = self.events,
             seconds = self.began.elapsed().as_secs_f64(),
             ended = self.ended,
@@ -246,7 +240,7 @@ mod tests {
             1 => SearchItem::Outcomes(Vec::new()),
             _ => panic!("a defect, on purpose"),
         });
-        let log = SearchLog::begin("test".into());
+        let log = SearchLog::begin(Arc::new(Caller::in_process()));
         let messages = futures::executor::block_on(told(items.boxed(), log).collect::<Vec<_>>());
         let last = messages.last().unwrap().as_ref().unwrap_err();
         assert_eq!(last.code(), tonic::Code::Internal);

@@ -16,6 +16,7 @@ use super::resume::scope_digest;
 use super::run::Search;
 use crate::backend::event_history::SessionsFound;
 use crate::backend::{Backend, ScanBudget, SearchContext};
+use crate::caller::Caller;
 use crate::clock::Clock;
 use crate::plan::facts::{AcceptedGap, AccountFacts, ArchiveFacts, LogGroupFacts, Routing};
 use crate::plan::inventory::NotSelected;
@@ -201,7 +202,7 @@ impl Engine {
     pub fn search(
         &self,
         query: EventQuery,
-        caller: Arc<str>,
+        caller: Arc<Caller>,
         deadline: Option<Instant>,
     ) -> Result<SearchStream, Refusal> {
         let (accounts, scope) = self.scope(&query)?;
@@ -253,7 +254,7 @@ impl Engine {
     pub(super) fn context(
         &self,
         query: EventQuery,
-        caller: Arc<str>,
+        caller: Arc<Caller>,
         deadline: Option<Instant>,
     ) -> SearchContext {
         SearchContext {

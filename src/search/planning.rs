@@ -15,6 +15,7 @@ use super::engine::{Engine, Refusal, Shared};
 use super::outcomes::failed;
 use super::verification::days_asked;
 use crate::backend::{Asks, Page, ScanError, SearchContext};
+use crate::caller::Caller;
 use crate::plan::estimate::{self, Basis, Estimate, FirstPage, LookupId, ScanGroup, Verification};
 use crate::plan::{Lookups, QueryPlan, Reason, Scan, ScanOutcome, ScanTarget};
 use crate::query::{EventQuery, SearchOrder, TimeRange};
@@ -74,7 +75,7 @@ impl Engine {
     pub async fn plan(
         &self,
         query: EventQuery,
-        caller: Arc<str>,
+        caller: Arc<Caller>,
         now: Timestamp,
         probe: bool,
         deadline: Option<Instant>,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures::stream::{self, StreamExt};
 use identity_trail::backend::athena::Athena;
 use identity_trail::backend::{Backend, Page, ScanBudget, ScanError, ScanReader, SearchContext};
+use identity_trail::caller::Caller;
 use identity_trail::config::Config;
 use identity_trail::federation::{Federation, HubCredentials};
 use identity_trail::plan::facts::ArchiveFacts;
@@ -224,7 +225,7 @@ impl Ask {
     pub fn search(&self) -> Arc<SearchContext> {
         Arc::new(SearchContext {
             search_id: 1,
-            caller: "tests".into(),
+            caller: Arc::new(Caller::in_process()),
             query: self.query(),
             deadline: None,
             scan_budget: ScanBudget::new(self.max_scan_bytes),

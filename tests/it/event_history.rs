@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use identity_trail::backend::event_history::{EventHistory, SessionsFound};
 use identity_trail::backend::{Backend, Page, ScanBudget, ScanError, ScanReader, SearchContext};
+use identity_trail::caller::Caller;
 use identity_trail::config::Config;
 use identity_trail::federation::{Federation, HubCredentials};
 use identity_trail::plan::{LookupAttribute, Lookups, ReasonCode, Scan, ScanId, ScanTarget};
@@ -542,7 +543,7 @@ fn search(range: TimeRange, order: SearchOrder) -> Arc<SearchContext> {
     };
     Arc::new(SearchContext {
         search_id: 1,
-        caller: "tests".into(),
+        caller: Arc::new(Caller::in_process()),
         query,
         deadline: None,
         scan_budget: ScanBudget::default(),

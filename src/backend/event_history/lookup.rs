@@ -89,7 +89,7 @@ impl Lookup {
     pub async fn turn(&self) -> Turn {
         // Why there are none is said when the page is asked for.
         let _ = self.shared.federation.credentials_for(self.account).await;
-        let (caller, search) = (&self.search.caller, self.search.search_id);
+        let (caller, search) = (&self.search.caller.name, self.search.search_id);
         self.queue.turn(caller, search).await
     }
 

@@ -199,7 +199,7 @@ impl FilterReader {
                 .start_from_head(!self.newest_first());
             let turn = self
                 .queue
-                .turn(&self.search.caller, self.search.search_id)
+                .turn(&self.search.caller.name, self.search.search_id)
                 .await;
             // After the turn, so that no permit is held while others could use it.
             let permit = self.group.federation.call_permit().await?;

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::archive::Archive;
 use crate::backend::{Asks, Backend, Lost, Page, PageCost, ScanError, ScanReader, SearchContext};
+use crate::caller::Caller;
 use crate::clock::Clock;
 use crate::plan::facts::{AccountFacts, ArchiveFacts, LogGroupFacts, Routing};
 use crate::plan::{Inventory, Reason, ReasonCode, Scan, ScanTarget};
@@ -258,6 +259,10 @@ pub fn event(account: AccountId, second: i64, id: u32) -> Event {
     parse_record(&json, &read_from).unwrap()
 }
 
+pub fn test_caller() -> Arc<Caller> {
+    Arc::new(Caller::in_process())
+}
+
 /// What did alice do in the last `seconds`?
 pub fn query(seconds: i64) -> EventQuery {
     let end = EventTime::from_second(NOW).unwrap();
@@ -353,7 +358,7 @@ pub fn world_routed(
 /// Runs a search to its end.
 pub async fn collect(engine: &Engine, query: EventQuery) -> Vec<SearchItem> {
     engine
-        .search(query, "test".into(), None)
+        .search(query, test_caller(), None)
         .unwrap()
         .collect()
         .await

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use proptest::prelude::*;
 
-use super::fake::{Script, account, collect, events_of, query, summary_of, world};
+use super::fake::{Script, account, collect, events_of, query, summary_of, test_caller, world};
 use crate::plan::{Completeness, OutcomeState};
 use crate::query::{EventQuery, ResumePoint, SearchOrder};
 use crate::search::resume::ResumeToken;
@@ -188,7 +188,7 @@ proptest! {
         let expected = oracle(order, &scripts);
         let (first, second) = run(async {
             let world = world(scripts.clone(), 2, EngineLimits::default());
-            let stream = world.engine.search(ask(order), "test".into(), None).unwrap();
+            let stream = world.engine.search(ask(order), test_caller(), None).unwrap();
             let mut stream = stream.fuse();
             let mut first: Vec<_> = stream.by_ref().take(cut).collect().await;
             world.drain.cancel();

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 
-use super::fake::{Script, account, collect, events_of, query, summary_of, turns, world};
+use super::fake::{
+    Script, account, collect, events_of, query, summary_of, test_caller, turns, world,
+};
 use crate::plan::{Completeness, OutcomeState, ReasonCode};
 use crate::query::{EventQuery, SearchOrder};
 use crate::search::resume::ResumeToken;
@@ -46,7 +48,7 @@ async fn a_reader_who_stops_reading_stops_the_search() {
     let world = world(vec![dense(1_000), dense(1_000)], 8, EngineLimits::default());
     let mut stream = world
         .engine
-        .search(query(HOUR), "test".into(), None)
+        .search(query(HOUR), test_caller(), None)
         .unwrap();
     for _ in 0..5 {
         stream.next().await;
@@ -75,7 +77,7 @@ async fn a_deadline_is_met_early_with_a_summary_and_a_token() {
     let deadline = Instant::now() + Duration::from_millis(200);
     let stream = world
         .engine
-        .search(query(HOUR), "test".into(), Some(deadline))
+        .search(query(HOUR), test_caller(), Some(deadline))
         .unwrap();
     let items: Vec<_> = stream.collect().await;
     let summary = summary_of(&items);
@@ -94,7 +96,7 @@ async fn a_drain_ends_every_stream_with_a_token() {
     let world = world(vec![dense(3_000)], 1, EngineLimits::default());
     let mut stream = world
         .engine
-        .search(query(HOUR), "test".into(), None)
+        .search(query(HOUR), test_caller(), None)
         .unwrap();
     stream.next().await;
     world.drain.cancel();
@@ -117,7 +119,7 @@ async fn silence_is_broken_by_progress() {
     let world = world(vec![dead, dense(10)], 8, limits);
     let mut stream = world
         .engine
-        .search(query(HOUR), "test".into(), None)
+        .search(query(HOUR), test_caller(), None)
         .unwrap();
     let progress = loop {
         match stream.next().await {
@@ -137,7 +139,7 @@ async fn progress_is_told_at_its_interval_also_while_events_flow() {
         progress_interval: Some(Duration::from_nanos(1)),
         ..query(HOUR)
     };
-    let stream = world.engine.search(asked, "test".into(), None).unwrap();
+    let stream = world.engine.search(asked, test_caller(), None).unwrap();
     // Every item takes longer than that: plan, progress, and so on.
     let items: Vec<_> = stream.take(3).collect().await;
     assert!(matches!(items[1], SearchItem::Progress(_)));
@@ -193,15 +195,15 @@ async fn one_search_too_many_is_refused_and_an_ended_one_makes_room() {
     let world = world(vec![dense(1)], 1, limits);
     let first = world
         .engine
-        .search(query(HOUR), "test".into(), None)
+        .search(query(HOUR), test_caller(), None)
         .unwrap();
-    let refused = world.engine.search(query(HOUR), "test".into(), None).err();
+    let refused = world.engine.search(query(HOUR), test_caller(), None).err();
     assert_eq!(refused, Some(Refusal::TooManySearches { limit: 1 }));
     drop(first);
     assert!(
         world
             .engine
-            .search(query(HOUR), "test".into(), None)
+            .search(query(HOUR), test_caller(), None)
             .is_ok()
     );
 }
@@ -214,7 +216,7 @@ async fn an_account_that_is_not_there_is_refused_before_anything_runs() {
         account_ids: vec![account(0), unknown],
         ..query(HOUR)
     };
-    let refused = world.engine.search(asked, "test".into(), None).err();
+    let refused = world.engine.search(asked, test_caller(), None).err();
     assert_eq!(refused, Some(Refusal::UnknownAccounts(vec![unknown])));
 }
 
@@ -288,7 +290,7 @@ async fn steps_that_wait_for_their_turn_leave_the_memory_to_others() {
         ..query(HOUR)
     };
     let mut stuck = (world.engine)
-        .search(of(0..WAITING), "test".into(), None)
+        .search(of(0..WAITING), test_caller(), None)
         .unwrap();
     assert!(matches!(stuck.next().await, Some(SearchItem::Plan(_))));
     assert!(futures::poll!(stuck.next()).is_pending());
