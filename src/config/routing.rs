@@ -24,8 +24,9 @@ pub struct Routing {
     /// Intervals of a log group that are at least this long are read with Logs Insights.
     #[serde(deserialize_with = "insights_min_interval")]
     pub insights_min_interval: Duration,
-    /// Pages that a scan of event history reads before what is left of it goes to the archive or
-    /// log group that holds it, if there is one.
+    /// Pages that a scan of event history asks for, those that find sessions among them, before what
+    /// is left of it goes to the archive or log group that holds it, if there is one. Scans that have
+    /// come half as far by then join it, so that they are one query.
     #[serde(deserialize_with = "max_lookup_pages")]
     pub max_lookup_pages: u64,
 }

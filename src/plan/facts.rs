@@ -160,8 +160,9 @@ pub struct Routing {
     pub first_slice: SignedDuration,
     /// Intervals of a log group that are at least this long are read with Logs Insights.
     pub insights_min_interval: SignedDuration,
-    /// Pages that a scan of event history reads before what is left of it goes to the archive or
-    /// log group that holds it, if there is one.
+    /// Pages that a scan of event history asks for, those that find sessions among them, before what
+    /// is left of it goes to the archive or log group that holds it, if there is one. Scans that have
+    /// come half as far by then join it, so that they are one query.
     pub max_lookup_pages: u64,
 }
 

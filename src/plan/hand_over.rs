@@ -112,6 +112,14 @@ impl Receivers {
         names.collect()
     }
 
+    /// Lets another scan that reads `range` of this one leave it to the same receivers.
+    pub fn pass_on(&mut self, from: ScanId, range: TimeRange, to: ScanId) {
+        let parts = self.by_scan.get(&from).into_iter().flatten();
+        let within = parts.filter_map(|(part, id)| Some((part.intersect(range)?, *id)));
+        let parts: Vec<_> = within.collect();
+        self.by_scan.insert(to, parts);
+    }
+
     /// Divides the rest of a scan: every second of it is given to one receiver or kept.
     #[must_use]
     pub fn divide(&self, scan: ScanId, rest: TimeRange, taking: Taking) -> Divided {

@@ -48,7 +48,7 @@ impl Running {
     /// Gives what is left of a scan of event history that has turned out long to those who hold
     /// all of it. What they do not hold is read on by a scan of its own.
     pub fn hand_over_if_long(&mut self, lane: Lane) {
-        if self.pages_read(lane) >= self.routing.max_lookup_pages {
+        if self.requests_made(lane) >= self.routing.max_lookup_pages {
             self.hand_over_long(lane, None);
         }
     }
@@ -93,7 +93,7 @@ impl Running {
     /// are few queries.
     fn let_long_ones_join(&mut self, id: ReceiverId) {
         for lane in 0..self.lanes.len() {
-            if self.pages_read(lane) >= self.routing.max_lookup_pages.div_ceil(2) {
+            if self.requests_made(lane) >= self.routing.max_lookup_pages.div_ceil(2) {
                 self.hand_over_long(lane, Some(id));
             }
         }
@@ -120,9 +120,10 @@ impl Running {
         let reason = Reason::new(
             ReasonCode::MaxLookupPages,
             format!(
-                "event history has more than {} pages here (routing.max_lookup_pages), and an archive or \
-                 log group reads the rest faster",
-                self.pages_read(lane)
+                "event history took {} requests here without an end (routing.max_lookup_pages is {}), and \
+                 an archive or log group reads the rest faster",
+                self.requests_made(lane),
+                self.routing.max_lookup_pages
             ),
         );
         self.give(lane, divided.given, &reason, true);
@@ -136,6 +137,8 @@ impl Running {
                 shares: None,
             };
             let next = self.add(range, scan);
+            let (from, to) = (self.plan.scans[lane].id, self.plan.scans[next].id);
+            self.plan.receivers.pass_on(from, range, to);
             self.hand_overs.ready.push(next);
         }
         self.lanes[lane].complete();
@@ -205,7 +208,8 @@ impl Running {
         self.plan.scans[gathering.lane] = receiver.scan(id, &gathering.rests, insights_from);
     }
 
-    fn pages_read(&self, lane: Lane) -> u64 {
+    /// Those of finding sessions too: they cost the same turns.
+    fn requests_made(&self, lane: Lane) -> u64 {
         let counts = self.lanes[lane].counts();
         counts.requests - counts.throttles.min(counts.requests)
     }

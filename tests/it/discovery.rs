@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use identity_trail::assembly::Assembly;
+use identity_trail::caller::Caller;
 use identity_trail::config::Config;
 use identity_trail::federation::HubCredentials;
 use identity_trail::grpc::pb;
@@ -219,10 +220,11 @@ async fn until_the_first_discovery_nothing_is_searched_and_the_reason_is_told() 
     );
     let period = range("2026-10-01T00:00:00Z", "2026-10-02T00:00:00Z");
     let alice = Identity::UserName("alice".parse().unwrap());
-    let asked = world
-        .assembly
-        .engine
-        .search(question(vec![alice], period), "tests".into(), None);
+    let asked = world.assembly.engine.search(
+        question(vec![alice], period),
+        Arc::new(Caller::in_process()),
+        None,
+    );
     let Err(Refusal::AccountsNotKnown(why)) = asked else {
         panic!("not refused");
     };
@@ -257,11 +259,11 @@ async fn all_regions_are_those_that_each_account_has_enabled() {
 
         let period = range("2026-10-20T00:00:00Z", "2026-10-21T00:00:00Z");
         let alice = Identity::UserName("alice".parse().unwrap());
-        let items =
-            world
-                .assembly
-                .engine
-                .search(question(vec![alice], period), "tests".into(), None);
+        let items = world.assembly.engine.search(
+            question(vec![alice], period),
+            Arc::new(Caller::in_process()),
+            None,
+        );
         let items: Vec<SearchItem> = items.unwrap().collect().await;
         let answer = Answer(items);
         assert!(!answer.complete());
@@ -310,7 +312,9 @@ async fn a_search_over_what_was_discovered_answers_as_over_a_list() {
     assert!(expected.complete() && expected.events().count() > 0);
     let engine = &discovered.assembly.engine;
     let ask = |query| async {
-        let items = engine.search(query, "tests".into(), None).unwrap();
+        let items = engine
+            .search(query, Arc::new(Caller::in_process()), None)
+            .unwrap();
         Answer(items.collect().await)
     };
     let answer = ask(question(vec![who.clone()], period)).await;

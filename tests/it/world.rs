@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt;
 use identity_trail::assembly::Assembly;
+use identity_trail::caller::Caller;
 use identity_trail::config::Config;
 use identity_trail::federation::HubCredentials;
 use identity_trail::plan::ScanOutcome;
@@ -154,7 +155,10 @@ impl World {
 
     /// Begins a search.
     pub fn search(&self, query: EventQuery) -> SearchStream {
-        let search = self.assembly.engine.search(query, "tests".into(), None);
+        let search =
+            self.assembly
+                .engine
+                .search(query, std::sync::Arc::new(Caller::in_process()), None);
         search.unwrap_or_else(|refusal| panic!("{refusal}"))
     }
 

@@ -2,6 +2,7 @@
 
 mod accepted_gaps;
 mod estimate;
+mod hand_over;
 mod properties;
 mod role_sessions;
 mod routing_table;
