@@ -22,6 +22,7 @@
 //! | [`federation`] | account inventory, sessions, pacing | knowing what a search is |
 //! | [`backend`] | reading one scan from AWS | merging, retrying elsewhere |
 //! | [`grpc`] | the wire: proto ⇄ domain, status codes | deciding anything about AWS |
+//! | [`telemetry`] | logs, traces and metrics: what whoever does something says or counts it with | knowing who does it |
 //! | [`cli`] | one file per subcommand, and the one place where the parts are put together | deciding anything |
 //! | [`sandbox`] | an AWS look-alike on loopback | being part of a production build |
 //!

@@ -9,6 +9,7 @@ use aws_sdk_cloudtrail::types::{
     AdvancedEventSelector, AdvancedFieldSelector, EventSelector, ReadWriteType, Trail,
 };
 use aws_smithy_types::DateTime;
+use aws_types::SdkConfig;
 
 use crate::config::Access;
 use crate::config::stores::TrailArn;
@@ -88,7 +89,7 @@ impl Trails {
                 session.await?.sdk
             }
         };
-        self.seen(&Client::new(&sdk), which, |_| true).await
+        self.seen(&self.client(&sdk), which, |_| true).await
     }
 
     /// An account's own trails that deliver `into`, as seen in `region`.
@@ -101,7 +102,14 @@ impl Trails {
         let sdk = self.federation.sdk_config(account, region).await?;
         let which = WhichTrails { named: None, into };
         let own = |trail: &Trail| trail.trail_arn().and_then(owner) == Some(account);
-        self.seen(&Client::new(&sdk), which, own).await
+        self.seen(&self.client(&sdk), which, own).await
+    }
+
+    fn client(&self, sdk: &SdkConfig) -> Client {
+        let config = aws_sdk_cloudtrail::config::Builder::from(sdk)
+            .interceptor(self.federation.call_watch())
+            .build();
+        Client::from_conf(config)
     }
 
     async fn seen(

@@ -25,6 +25,8 @@ use crate::plan::facts::{AcceptedGap, ArchiveFacts, LogGroupFacts, Routing};
 use crate::plan::{Reason, ReasonCode};
 use crate::query::{AccessKeyId, AccountId};
 use crate::search::{AccountsView, Engine, EngineLimits, EngineParts, FactSource};
+use crate::telemetry::Metrics;
+use crate::telemetry::admin::{Admin, AdminError};
 
 /// The parts of a service that outlive each search.
 pub struct Assembly {
@@ -49,9 +51,19 @@ impl Assembly {
     /// `hub` overrides the default credential chain (for a sandbox in the same process); `clock` is
     /// the system's except beside a sandbox with a clock of its own.
     pub async fn of(config: &Config, hub: Option<HubCredentials>, clock: Clock) -> Self {
+        Self::counting(config, hub, clock, &Metrics::new()).await
+    }
+
+    /// The same, counting in `metrics`.
+    pub async fn counting(
+        config: &Config,
+        hub: Option<HubCredentials>,
+        clock: Clock,
+        metrics: &Metrics,
+    ) -> Self {
         let federation = match hub {
-            Some(hub) => Federation::connect_as(config, hub).await,
-            None => Federation::connect(config).await,
+            Some(hub) => Federation::connect_as(config, hub, metrics).await,
+            None => Federation::connect(config, metrics).await,
         };
         Self::new(config, federation, clock)
     }
@@ -106,6 +118,9 @@ impl Assembly {
             logs: Arc::clone(&logs) as Arc<_>,
             athena: Arc::clone(&athena) as Arc<_>,
             drain: drain.clone(),
+            metrics: federation.metrics().clone(),
+            spans_name_identities: (config.telemetry.otlp.as_ref())
+                .is_some_and(|otlp| otlp.identities),
         });
         let discovery = {
             let (federation, drain) = (Arc::clone(&federation), drain.clone());
@@ -147,8 +162,19 @@ impl Assembly {
             drain: self.drain.clone(),
             probe,
             pace: ReadinessPace::default(),
+            metrics: self.federation.metrics().clone(),
         };
         Server::start(listen, parts).await
+    }
+
+    /// Serves the admin port of `server` on `listen`.
+    pub async fn serve_admin(
+        &self,
+        listen: SocketAddr,
+        server: &Server,
+    ) -> Result<Admin, AdminError> {
+        let metrics = self.federation.metrics().clone();
+        Admin::start(listen, metrics, server.is_ready()).await
     }
 
     /// A channel to the engine for one caller in this process, and what serves it.

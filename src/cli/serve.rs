@@ -13,7 +13,8 @@ use crate::assembly::Assembly;
 use crate::clock::Clock;
 use crate::config::{self, Config, ConfigError};
 use crate::grpc::ServerError;
-use crate::telemetry::{self, TelemetryError};
+use crate::telemetry::admin::AdminError;
+use crate::telemetry::{self, Metrics, TelemetryError};
 
 /// Flags of `serve`.
 #[derive(Debug, Clone, Args)]
@@ -36,6 +37,9 @@ const DRAIN_GRACE: Duration = Duration::from_secs(15);
 /// How long Athena queries may take to be stopped after that.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 
+/// How long the last traces may take to be sent after that.
+const FLUSH_GRACE: Duration = Duration::from_secs(5);
+
 /// Why the service does not run, or no longer.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -57,6 +61,9 @@ pub enum ServeError {
     /// The server does not start, or broke.
     #[error(transparent)]
     Server(#[from] ServerError),
+    /// The admin port cannot be had.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
 }
 
 impl ServeError {
@@ -64,7 +71,7 @@ impl ServeError {
     fn is_bad_usage(&self) -> bool {
         match self {
             Self::Config(_) | Self::Telemetry(_) | Self::Unprotected(_) => true,
-            Self::Signals(_) | Self::Server(_) => false,
+            Self::Signals(_) | Self::Server(_) | Self::Admin(_) => false,
         }
     }
 }
@@ -88,16 +95,22 @@ pub async fn run(args: &ServeArgs) -> ExitCode {
 async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let config = config::load(&args.config)?;
     check_exposure(&config, args.insecure)?;
-    telemetry::init(config.telemetry.log_format)?;
+    let metrics = Metrics::new();
+    let telemetry = telemetry::init(&config.telemetry, &metrics)?;
     if args.check_config {
         println!("{}: the configuration is valid", args.config.display());
         return Ok(());
     }
     let mut signals = Signals::new()?;
-    let assembly = Assembly::of(&config, None, Clock::system()).await;
+    let assembly = Assembly::counting(&config, None, Clock::system(), &metrics).await;
     let mut server = assembly.serve(config.listen).await?;
+    let admin = match config.telemetry.admin_listen {
+        Some(listen) => Some(assembly.serve_admin(listen, &server).await?),
+        None => None,
+    };
     tracing::info!(
         address = %server.local_addr(),
+        admin = admin.as_ref().map(|admin| tracing::field::display(admin.local_addr())),
         accounts_listed = config.accounts.list.len(),
         organization = config.accounts.organization.is_some(),
         archives = config.archives.len(),
@@ -110,6 +123,7 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let shutdown = async {
         let ended = server.shut_down(DRAIN_GRACE).await;
         assembly.finish(STOP_GRACE).await;
+        telemetry.flush(FLUSH_GRACE).await;
         ended
     };
     tokio::select! {

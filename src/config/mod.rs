@@ -35,7 +35,7 @@ pub use log_groups::LogGroup;
 pub use rate::RequestRate;
 pub use regions::Regions;
 pub use routing::Routing;
-pub use telemetry::{LogFormat, Telemetry};
+pub use telemetry::{LogFormat, Otlp, Telemetry};
 
 use crate::query::{AccountId, Region};
 use accounts::AccessKeys;
@@ -310,6 +310,11 @@ impl Config {
             self.hub.profile,
             "IDENTITY_TRAIL_HUB_PROFILE",
             |profile| Ok(Some(profile))
+        );
+        set!(
+            self.telemetry.admin_listen,
+            "IDENTITY_TRAIL_ADMIN_LISTEN",
+            |text| value::parse(&text).map(Some)
         );
         set!(
             self.telemetry.log_format,

@@ -182,6 +182,32 @@ fn a_refusal_names_the_key_the_line_and_what_is_allowed() {
             &["log_format", "text"],
         ),
         (
+            format!("{MINIMAL}telemetry:\n  admin_listen: everywhere\n"),
+            9,
+            &["everywhere"],
+        ),
+        (
+            format!(
+                "{MINIMAL}telemetry:\n  otlp: {{endpoint: \"https://user:pass@collector:4317\"}}\n"
+            ),
+            9,
+            &["OTEL_EXPORTER_OTLP_HEADERS"],
+        ),
+        (
+            format!(
+                "{MINIMAL}telemetry:\n  otlp: {{endpoint: \"http://collector:4317\", sample_ratio: 2}}\n"
+            ),
+            9,
+            &["sample_ratio", "0 to 1"],
+        ),
+        (
+            format!(
+                "{MINIMAL}telemetry:\n  otlp: {{endpoint: \"http://collector:4317\", headers: {{}}}}\n"
+            ),
+            9,
+            &["headers"],
+        ),
+        (
             MINIMAL.replace("regions: [us-east-1]\n", ""),
             1,
             &["regions"],
@@ -232,11 +258,13 @@ fn the_environment_overrides_what_differs_by_deployment() {
         .override_from(|name| match name {
             "IDENTITY_TRAIL_LISTEN" => Some("[::]:9000".into()),
             "IDENTITY_TRAIL_LOG_FORMAT" => Some("json".into()),
+            "IDENTITY_TRAIL_ADMIN_LISTEN" => Some("127.0.0.1:9464".into()),
             _ => None,
         })
         .unwrap();
     assert_eq!(config.listen.port(), 9000);
     assert_eq!(config.telemetry.log_format, LogFormat::Json);
+    assert!(config.telemetry.admin_listen.is_some());
 
     let error = config
         .override_from(|name| (name == "IDENTITY_TRAIL_LISTEN").then(|| "nowhere".into()))

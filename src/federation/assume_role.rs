@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 use super::aws_error::{FailureKind, failure};
 use crate::config::ExternalId;
 use crate::plan::{Reason, ReasonCode};
+use crate::telemetry::metrics::{Metrics, SessionResult};
 
 /// A session that one role assumes from another lasts an hour at most, and the hub is often a role.
 const SESSION_SECONDS: i32 = 3600;
@@ -18,6 +19,7 @@ const SESSION_SECONDS: i32 = 3600;
 #[derive(Debug, Clone)]
 pub(super) struct Assumer {
     pub client: Client,
+    pub metrics: Metrics,
     /// Bounds the calls in flight; held for one call.
     pub in_flight: Arc<Semaphore>,
     pub session_name: Arc<str>,
@@ -27,6 +29,24 @@ impl Assumer {
     /// Assumes the role once, with the SDK's own retries for throttles and broken connections.
     pub async fn assume(
         self,
+        role_arn: String,
+        external_id: Option<ExternalId>,
+    ) -> Result<(Credentials, Duration), Reason> {
+        let answer = self.ask(role_arn, external_id).await;
+        self.metrics.session_refreshed(match &answer {
+            Ok(_) => SessionResult::Issued,
+            Err(reason) => match reason.code {
+                ReasonCode::AssumeRoleDenied
+                | ReasonCode::AccessDenied
+                | ReasonCode::DeniedByServiceControlPolicy => SessionResult::Denied,
+                _ => SessionResult::Failed,
+            },
+        });
+        answer
+    }
+
+    async fn ask(
+        &self,
         role_arn: String,
         external_id: Option<ExternalId>,
     ) -> Result<(Credentials, Duration), Reason> {

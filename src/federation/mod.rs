@@ -6,6 +6,7 @@
 mod accounts;
 mod assume_role;
 pub mod aws_error;
+mod call_watch;
 mod hub;
 mod key_owner;
 pub mod pacing;
@@ -25,6 +26,7 @@ use crate::config::{Access, Config};
 use crate::plan::inventory::Known;
 use crate::plan::{Reason, ReasonCode};
 use crate::query::{AccessKeyId, AccountId, Region};
+use crate::telemetry::metrics::{Metrics, PacedApi};
 use accounts::Rules;
 use assume_role::Assumer;
 use hub::{hub_config, in_region, session_name};
@@ -33,6 +35,7 @@ use pacing::Pacing;
 use session::{Session, SessionCredentials};
 use ways::Ways;
 
+pub use call_watch::CallWatch;
 pub use hub::HubCredentials;
 
 /// The federation: accounts, and sessions in them.
@@ -50,6 +53,7 @@ pub struct Federation {
     lookups: Pacing,
     log_filters: Pacing,
     calls: Arc<Semaphore>,
+    metrics: Metrics,
 }
 
 /// An SDK configuration whose calls are made in someone's session.
@@ -64,13 +68,13 @@ pub struct SessionConfig {
 
 impl Federation {
     /// Prepares a session for each role; assumes none yet. The hub's credentials come from the
-    /// SDK's default chain.
-    pub async fn connect(config: &Config) -> Self {
-        Self::over(config, hub_config(config).load().await)
+    /// SDK's default chain. What is asked of AWS is counted in `metrics`.
+    pub async fn connect(config: &Config, metrics: &Metrics) -> Self {
+        Self::over(config, hub_config(config).load().await, metrics)
     }
 
     /// The same with the hub's credentials given: for a service beside a sandbox.
-    pub async fn connect_as(config: &Config, hub: HubCredentials) -> Self {
+    pub async fn connect_as(config: &Config, hub: HubCredentials, metrics: &Metrics) -> Self {
         let credentials = Credentials::new(
             hub.access_key_id,
             hub.secret_access_key,
@@ -79,13 +83,14 @@ impl Federation {
             "identity-trail",
         );
         let loader = hub_config(config).credentials_provider(credentials);
-        Self::over(config, loader.load().await)
+        Self::over(config, loader.load().await, metrics)
     }
 
-    fn over(config: &Config, hub: SdkConfig) -> Self {
-        let sts = aws_sdk_sts::Client::new(&hub);
+    fn over(config: &Config, hub: SdkConfig, metrics: &Metrics) -> Self {
+        let sts = sts_client(&hub, metrics);
         let assumer = Assumer {
             client: sts.clone(),
+            metrics: metrics.clone(),
             in_flight: Arc::new(Semaphore::new(permits(config.limits.assume_role_calls))),
             session_name: session_name(std::env::var("HOSTNAME").ok().as_deref()).into(),
         };
@@ -96,12 +101,31 @@ impl Federation {
             hub,
             hub_account: OnceCell::new(),
             key_owners: KeyOwners::new(sts),
-            lookups: Pacing::new(config.event_history.requests_per_second),
-            log_filters: Pacing::new(config.limits.filter_log_events_per_second),
+            lookups: Pacing::new(
+                config.event_history.requests_per_second,
+                metrics.pacing_wait(PacedApi::LookupEvents),
+            ),
+            log_filters: Pacing::new(
+                config.limits.filter_log_events_per_second,
+                metrics.pacing_wait(PacedApi::FilterLogEvents),
+            ),
             calls: Arc::new(Semaphore::new(permits(config.limits.aws_calls))),
+            metrics: metrics.clone(),
         };
         federation.learn_ways(config.accounts.list.iter().map(|entry| entry.value.id));
         federation
+    }
+
+    /// What every client that calls AWS is to be given.
+    #[must_use]
+    pub fn call_watch(&self) -> CallWatch {
+        CallWatch::new(self.metrics.clone())
+    }
+
+    /// Where the process counts.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// The accounts as they are known from time to time.
@@ -253,7 +277,7 @@ impl Federation {
 
     /// The account that signs with this configuration (`sts:GetCallerIdentity`).
     async fn caller_account(&self, config: &SdkConfig) -> Result<AccountId, Reason> {
-        let call = aws_sdk_sts::Client::new(config).get_caller_identity();
+        let call = sts_client(config, &self.metrics).get_caller_identity();
         let _permit = self.call_permit().await?;
         let identity = call.send().await;
         let identity = identity
@@ -289,6 +313,13 @@ impl Federation {
     pub async fn access_key_owner(&self, key: &AccessKeyId) -> Result<AccountId, Reason> {
         self.key_owners.owner(key).await
     }
+}
+
+fn sts_client(config: &SdkConfig, metrics: &Metrics) -> aws_sdk_sts::Client {
+    let config = aws_sdk_sts::config::Builder::from(config)
+        .interceptor(CallWatch::new(metrics.clone()))
+        .build();
+    aws_sdk_sts::Client::from_conf(config)
 }
 
 fn permits(limit: u64) -> usize {

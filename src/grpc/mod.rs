@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod caller;
 pub mod check;
 pub mod convert;
+mod counted;
 pub mod in_process;
 pub mod plan_search;
 pub mod readiness;

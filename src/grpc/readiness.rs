@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
@@ -70,30 +71,48 @@ pub(super) async fn not_ready() -> HealthReporter {
     health
 }
 
+/// Tells whether the service is ready: whoever asks the health service, and this process.
+#[derive(Debug)]
+pub(super) struct Reporter {
+    health: HealthReporter,
+    ready: watch::Sender<bool>,
+}
+
+impl Reporter {
+    pub fn new(health: HealthReporter, ready: watch::Sender<bool>) -> Self {
+        Self { health, ready }
+    }
+
+    async fn report(&self, status: ServingStatus) {
+        self.ready.send_replace(status == ServingStatus::Serving);
+        report(&self.health, status).await;
+    }
+}
+
 /// Keeps the health service informed until `drain` is cancelled, then reports NOT_SERVING and ends
 /// the streams of those who watch.
 pub(super) async fn keep_informed(
-    mut health: HealthReporter,
+    mut reporter: Reporter,
     probe: Probe,
     pace: ReadinessPace,
     drain: CancellationToken,
 ) {
     drain
-        .run_until_cancelled(watch(&health, &probe, pace))
+        .run_until_cancelled(watch(&reporter, &probe, pace))
         .await;
-    report(&health, ServingStatus::NotServing).await;
+    reporter.report(ServingStatus::NotServing).await;
     for name in NAMES.into_iter().chain([ACCOUNTS, LIVE]) {
-        health.clear_service_status(name).await;
+        reporter.health.clear_service_status(name).await;
     }
 }
 
-async fn watch(health: &HealthReporter, probe: &Probe, pace: ReadinessPace) {
+async fn watch(reporter: &Reporter, probe: &Probe, pace: ReadinessPace) {
     let mut ready = false;
     let mut failures = 0;
     loop {
         let failure = match tokio::time::timeout(pace.timeout, probe()).await {
             Ok(Ok(readiness)) => {
-                report_accounts(health, &readiness).await;
+                report_accounts(&reporter.health, &readiness).await;
                 None
             }
             Ok(Err(reason)) => Some(reason.message),
@@ -105,7 +124,7 @@ async fn watch(health: &HealthReporter, probe: &Probe, pace: ReadinessPace) {
                     tracing::info!(
                         "ready: the service's own credentials work, and its accounts are known"
                     );
-                    report(health, ServingStatus::Serving).await;
+                    reporter.report(ServingStatus::Serving).await;
                 }
                 (ready, failures) = (true, 0);
                 pace.recheck
@@ -115,7 +134,7 @@ async fn watch(health: &HealthReporter, probe: &Probe, pace: ReadinessPace) {
                 tracing::warn!(failures, "the service cannot do its work: {message}");
                 if ready && failures >= pace.failures {
                     ready = false;
-                    report(health, ServingStatus::NotServing).await;
+                    reporter.report(ServingStatus::NotServing).await;
                 }
                 pace.retry
             }

@@ -5,12 +5,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::HealthService;
+use tower::layer::util::{Identity, Stack};
 
+use super::counted::CountRequests;
 use super::pb;
 use super::pb::identity_trail_service_server::IdentityTrailServiceServer;
 use super::readiness::{self, Probe, ReadinessPace};
@@ -18,6 +21,7 @@ use super::service::IdentityTrail;
 use crate::check::Checker;
 use crate::config::Limits;
 use crate::search::Engine;
+use crate::telemetry::Metrics;
 
 /// A request is lists of names: 2 MB are 100,000 accounts.
 const MAX_REQUEST_BYTES: usize = 2 * 1024 * 1024;
@@ -41,6 +45,8 @@ pub struct ServerParts {
     pub probe: Probe,
     /// How often it is asked.
     pub pace: ReadinessPace,
+    /// Where calls are counted.
+    pub metrics: Metrics,
 }
 
 /// A running server. Dropping it closes its port and ends its searches.
@@ -48,6 +54,7 @@ pub struct ServerParts {
 pub struct Server {
     local_addr: SocketAddr,
     drain: CancellationToken,
+    is_ready: watch::Receiver<bool>,
     serving: AbortOnDropHandle<Result<(), tonic::transport::Error>>,
     _readiness: AbortOnDropHandle<()>,
 }
@@ -94,14 +101,18 @@ impl Server {
                 parts.drain.clone(),
             ),
             HealthServer::new(HealthService::from_health_reporter(health.clone())),
+            parts.metrics,
         );
+        let (ready, is_ready) = watch::channel(false);
+        let reporter = readiness::Reporter::new(health, ready);
         let stop = parts.drain.clone().cancelled_owned();
         let serving = router.serve_with_incoming_shutdown(incoming, stop);
         let readiness =
-            readiness::keep_informed(health, parts.probe, parts.pace, parts.drain.clone());
+            readiness::keep_informed(reporter, parts.probe, parts.pace, parts.drain.clone());
         Ok(Self {
             local_addr,
             drain: parts.drain,
+            is_ready,
             serving: AbortOnDropHandle::new(tokio::spawn(serving)),
             _readiness: AbortOnDropHandle::new(tokio::spawn(readiness)),
         })
@@ -111,6 +122,12 @@ impl Server {
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// Whether the service can do its work, as its health says.
+    #[must_use]
+    pub fn is_ready(&self) -> watch::Receiver<bool> {
+        self.is_ready.clone()
     }
 
     /// Waits until the server ends by itself, which it does only when it is broken or drained.
@@ -139,7 +156,8 @@ impl Drop for Server {
 fn router(
     service: IdentityTrail,
     health: HealthServer<HealthService>,
-) -> tonic::transport::server::Router {
+    metrics: Metrics,
+) -> tonic::transport::server::Router<Stack<CountRequests, Identity>> {
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(pb::FILE_DESCRIPTOR_SET)
@@ -149,6 +167,7 @@ fn router(
     };
     let valid = "the descriptors were compiled together with the code";
     tonic::transport::Server::builder()
+        .layer(CountRequests(metrics))
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .max_concurrent_streams(MAX_CONCURRENT_STREAMS)

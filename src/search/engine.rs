@@ -8,10 +8,12 @@ use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::accounts::AccountsView;
 use super::fan_out::PageMemory;
 use super::item::SearchItem;
+use super::observed::{self, Observed};
 use super::resume::scope_digest;
 use super::run::Search;
 use crate::backend::event_history::SessionsFound;
@@ -22,6 +24,7 @@ use crate::plan::facts::{AcceptedGap, AccountFacts, ArchiveFacts, LogGroupFacts,
 use crate::plan::inventory::NotSelected;
 use crate::plan::{Facts, Inventory, Reason, Scan, ScanTarget};
 use crate::query::{AccessKeyId, AccountId, EventQuery};
+use crate::telemetry::Metrics;
 
 /// What planning asks AWS beforehand.
 #[async_trait]
@@ -91,6 +94,10 @@ pub struct EngineParts {
     pub athena: Arc<dyn Backend>,
     /// Cancelled when the service shuts down: streams end with a summary and a token.
     pub drain: CancellationToken,
+    /// Where searches and their scans are counted.
+    pub metrics: Metrics,
+    /// Whether spans name who asked and whom the question is about.
+    pub spans_name_identities: bool,
 }
 
 /// Runs searches. Cheap to clone; all clones share their limits.
@@ -154,9 +161,11 @@ impl Engine {
     /// An engine of these parts.
     #[must_use]
     pub fn new(parts: EngineParts) -> Self {
+        let memory = PageMemory::new(parts.limits.page_memory_bytes);
+        memory.show(&parts.metrics);
         Self {
             shared: Arc::new(Shared {
-                memory: PageMemory::new(parts.limits.page_memory_bytes),
+                memory,
                 searches: Arc::new(Semaphore::new(parts.limits.concurrent_searches)),
                 last_search_id: AtomicU64::new(0),
                 parts,
@@ -207,11 +216,18 @@ impl Engine {
     ) -> Result<SearchStream, Refusal> {
         let (accounts, scope) = self.scope(&query)?;
         let permit = self.permit()?;
+        let parts = &self.shared.parts;
+        let span = observed::span(&caller, &query, parts.spans_name_identities);
+        let observed = Observed::new(span.clone(), parts.metrics.clone());
         let context = self.context(query, caller, deadline);
-        let search = Search::new(Arc::clone(&self.shared), context, accounts, scope, permit);
-        let next = |mut search: Search| async move {
-            let item = search.next().await?;
-            Some((item, search))
+        let shared = Arc::clone(&self.shared);
+        let search = Search::new(shared, context, accounts, scope, permit, observed);
+        let next = move |mut search: Search| {
+            let next = async move {
+                let item = search.next().await?;
+                Some((item, search))
+            };
+            next.instrument(span.clone())
         };
         Ok(stream::unfold(search, next).boxed())
     }

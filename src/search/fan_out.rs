@@ -15,13 +15,18 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{Id, JoinError, JoinSet};
+use tracing::Instrument;
 
 use super::admission::Admission;
 use super::held::{HeldEvent, HeldPage};
 use super::merge::{Lane, Merge};
+use super::scan_trace::ScanTraces;
 use crate::backend::{Page, ScanError, ScanReader, SearchContext};
+use crate::plan::outcome::ScanCounts;
 use crate::plan::{Reason, ReasonCode, Scan};
 use crate::query::{AccountId, EventKey, EventTime, Rank, SearchOrder};
+use crate::telemetry::Metrics;
+use crate::telemetry::metrics::{ScanEnd, Unit};
 
 /// What a page is assumed to take before it is known: 50 records of a generous size.
 const ASSUMED_PAGE_BYTES: u64 = 64 * 1024;
@@ -58,6 +63,23 @@ impl PageMemory {
     fn has_room(&self) -> bool {
         let page = kib(ASSUMED_PAGE_BYTES).min(self.all as usize);
         self.kib.available_permits() >= page
+    }
+
+    /// Shows how much is in use, and of how much.
+    pub fn show(&self, metrics: &Metrics) {
+        let (kib, all) = (Arc::clone(&self.kib), self.bytes());
+        metrics.sample(
+            "identity_trail_page_memory",
+            "Memory of pages between AWS and the callers that is in use",
+            Some(Unit::Bytes),
+            move || all - (kib.available_permits() as u64 * 1024).min(all),
+        );
+        metrics.sample(
+            "identity_trail_page_memory_limit",
+            "Memory of pages that may be in use: limits.page_memory_bytes",
+            Some(Unit::Bytes),
+            move || all,
+        );
     }
 
     fn reserve(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
@@ -123,6 +145,7 @@ pub struct FanOut {
     packs: bool,
     context: Arc<SearchContext>,
     accounts: Arc<BTreeSet<AccountId>>,
+    traces: ScanTraces,
 }
 
 struct Done {
@@ -142,6 +165,7 @@ impl FanOut {
         memory: PageMemory,
         context: Arc<SearchContext>,
         accounts: Arc<BTreeSet<AccountId>>,
+        traces: ScanTraces,
     ) -> Self {
         let order = context.query.order;
         let packs = scans.len() as u64 * ASSUMED_PAGE_BYTES > memory.bytes() / 2;
@@ -163,6 +187,7 @@ impl FanOut {
             packs,
             context,
             accounts,
+            traces,
         }
     }
 
@@ -258,6 +283,11 @@ impl FanOut {
         }
     }
 
+    /// Tells that the scan of a lane has ended, and how.
+    pub fn scan_ended(&mut self, lane: Lane, end: ScanEnd, counts: &ScanCounts) {
+        self.traces.end(lane, end, counts);
+    }
+
     /// Ends every scan by query that has none running, and says which: the byte budget is spent.
     pub fn abandon_queries(&mut self) -> Vec<Lane> {
         let lanes: Vec<Lane> = (0..self.scans.len())
@@ -300,7 +330,8 @@ impl FanOut {
         let context = Arc::clone(&self.context);
         let accounts = Arc::clone(&self.accounts);
         let (memory, packs) = (self.memory.clone(), self.packs);
-        let task = self.running.spawn(async move {
+        let span = self.traces.step(lane, &scan);
+        let step = async move {
             reader.wait_for_turn().await;
             let memory = memory.reserve(ASSUMED_PAGE_BYTES);
             if memory.is_none() && !needs_no_memory {
@@ -332,7 +363,8 @@ impl FanOut {
                 result: Some(result),
                 memory,
             }
-        });
+        };
+        let task = self.running.spawn(step.instrument(span));
         self.lane_of.insert(task.id(), lane);
     }
 
@@ -374,6 +406,7 @@ impl FanOut {
                     .as_mut()
                     .and_then(|memory| memory.split(kib(held_back).min(memory.num_permits())));
             }
+            self.traces.read(lane, events.len());
             AdmittedPage {
                 events: events.hold(memory),
                 page,

@@ -14,6 +14,7 @@ use super::running::Running;
 use crate::plan::hand_over::{ReceiverId, Rest, Rests, Taking};
 use crate::plan::{Reason, ReasonCode, Scan, ScanId, ScanTarget};
 use crate::query::TimeRange;
+use crate::telemetry::metrics::ScanEnd;
 
 /// Lanes that are still to be read.
 #[derive(Default)]
@@ -142,6 +143,7 @@ impl Running {
             self.hand_overs.ready.push(next);
         }
         self.lanes[lane].complete();
+        self.scan_ended(lane, ScanEnd::HandedOver);
         self.scans_done += 1;
         self.merge.advance(lane, None);
     }

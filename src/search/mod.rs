@@ -16,11 +16,13 @@ mod hand_over;
 pub mod held;
 pub mod item;
 pub mod merge;
+mod observed;
 pub mod outcomes;
 mod planning;
 pub mod resume;
 mod run;
 mod running;
+mod scan_trace;
 mod verification;
 
 pub use accounts::AccountsView;

@@ -15,13 +15,16 @@ use super::hand_over::HandOvers;
 use super::held::HeldEvent;
 use super::item::{Answered, PlanAnnouncement, Progress, SearchItem, StopReason};
 use super::merge::{Merge, Released};
+use super::observed::Observed;
 use super::outcomes::LaneRecord;
 use super::resume::TokenWriter;
 use super::running::{Running, describe};
+use super::scan_trace::ScanTraces;
 use super::verification::Verification;
 use crate::backend::SearchContext;
 use crate::plan::{QueryPlan, ScanOutcome};
 use crate::query::{AccountId, RecordView};
+use crate::telemetry::metrics::ScanEnd;
 
 /// A deadline is met this much early, so that the summary still arrives.
 const DEADLINE_MARGIN: Duration = Duration::from_secs(2);
@@ -42,6 +45,7 @@ pub(super) struct Search {
     stop_at: Option<Instant>,
     last_item: Instant,
     last_progress: Instant,
+    observed: Observed,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -64,6 +68,7 @@ impl Search {
         accounts: Accounts,
         scope: [u8; 16],
         permit: OwnedSemaphorePermit,
+        observed: Observed,
     ) -> Self {
         let now = Instant::now();
         let stop_at = context.deadline.map(|deadline| {
@@ -83,6 +88,7 @@ impl Search {
             stop_at,
             last_item: now,
             last_progress: now,
+            observed,
             _permit: permit,
         }
     }
@@ -97,7 +103,11 @@ impl Search {
             self.advance().await;
         }
         self.last_item = Instant::now();
-        self.ready.pop_front()
+        let item = self.ready.pop_front();
+        if let Some(SearchItem::Event { .. }) = item {
+            self.observed.sent_event();
+        }
+        item
     }
 
     /// Reads the facts, plans, and announces the plan and its gaps.
@@ -115,6 +125,7 @@ impl Search {
             read_key_owners(&self.shared, &self.context, &self.accounts.inventory, limit),
         );
         let plan = crate::plan::plan(query, &facts, now);
+        self.observed.planned(&plan);
         let tokens = TokenWriter::new(query, self.scope, plan.horizon);
         let names: BTreeMap<AccountId, Option<Arc<str>>> = (self.accounts.selected.iter())
             .map(|account| (account.id, account.name.clone()))
@@ -162,6 +173,7 @@ impl Search {
                 self.shared.memory.clone(),
                 Arc::clone(&self.context),
                 Arc::new(accounts),
+                ScanTraces::new(self.observed.span.clone(), parts.metrics.clone()),
             ),
             lanes: vec![LaneRecord::default(); plan.scans.len()],
             untold: Vec::new(),
@@ -333,6 +345,7 @@ impl Search {
                 }
                 if admitted.page.end {
                     running.lanes[lane].complete();
+                    running.scan_ended(lane, ScanEnd::Complete);
                     running.scans_done += 1;
                     running.merge.advance(lane, None);
                 } else if let Some(bound) = admitted.page.bound {
@@ -397,6 +410,7 @@ impl Search {
             return;
         };
         let summary = running.summary(stop, &self.context, tokens);
+        self.observed.ended(&summary);
         self.ready.push_back(SearchItem::Summary(Box::new(summary)));
     }
 }

@@ -12,6 +12,7 @@ use super::item::{Answered, StopReason, Summary};
 use super::merge::{Lane, Merge};
 use super::outcomes::{LaneRecord, Reach, stopped};
 use super::resume::{TokenWriter, position_before};
+use super::scan_trace::end_of;
 use super::verification::Verification;
 use crate::backend::{Lost, PageCost, ScanError, SearchContext};
 use crate::plan::facts::Routing;
@@ -19,6 +20,7 @@ use crate::plan::{
     Coverage, OutcomeState, QueryPlan, Reason, ReasonCode, Scan, ScanOutcome, ScanTarget,
 };
 use crate::query::{EventCategory, EventKey, EventTime, RecordView, SearchOrder};
+use crate::telemetry::metrics::ScanEnd;
 
 /// Failures that come close together are told together: one account's Regions fail at once.
 const OUTCOME_DELAY: Duration = Duration::from_millis(50);
@@ -90,10 +92,14 @@ impl Running {
                  for it again with a higher limit",
             );
         }
-        if let Some(rest) = rest.filter(|_| !error.not_applicable) {
-            self.hand_over(lane, rest, &error.reason);
+        let mut end = end_of(&error);
+        if let Some(rest) = rest.filter(|_| !error.not_applicable)
+            && self.hand_over(lane, rest, &error.reason).is_empty()
+        {
+            end = ScanEnd::HandedOver;
         }
         self.lanes[lane].fail(error, at);
+        self.scan_ended(lane, end);
         // Where the byte budget ended, the answer ends: nothing beyond is sent, so that a token
         // continues with exactly the rest. Any other failure costs its own part only, and so does
         // that of a scan which reads for one that had failed.
@@ -113,6 +119,16 @@ impl Running {
             )
         }));
         self.tell_soon();
+    }
+
+    /// Counts how a scan ended, if it had begun.
+    pub(super) fn scan_ended(&mut self, lane: Lane, end: ScanEnd) {
+        let counts = self.lanes[lane].counts();
+        let end = match end {
+            ScanEnd::Complete if counts.unreadable_records > 0 => ScanEnd::Truncated,
+            end => end,
+        };
+        self.fan_out.scan_ended(lane, end, counts);
     }
 
     /// A scan goes on without seconds that it can no longer read.
@@ -165,6 +181,10 @@ impl Running {
         tokens: &TokenWriter,
     ) -> Summary {
         self.keep_gathered();
+        for lane in 0..self.lanes.len() {
+            // Only what has not ended by itself is still open.
+            self.scan_ended(lane, ScanEnd::Truncated);
+        }
         let unanswered = match (stop, &self.position) {
             // The last event's second may hold more that were not sent.
             (StopReason::MaxEvents, Some(last)) => self.order.sooner(last.time, self.unanswered()),

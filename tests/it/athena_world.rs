@@ -18,6 +18,7 @@ use identity_trail::query::{
     EventTime, Identity, RecordView, Region, SearchOrder, TimeRange,
 };
 use identity_trail::sandbox::{Account, Data, Sandbox, SandboxConfig};
+use identity_trail::telemetry::Metrics;
 use tokio::time::timeout;
 
 use crate::athena_records::{self, ACCOUNTS, NOW, OUTSIDER};
@@ -82,7 +83,7 @@ impl World {
             access_key_id: hub.access_key_id.clone(),
             secret_access_key: hub.secret_access_key.clone(),
         };
-        let federation = Arc::new(Federation::connect_as(&config, hub).await);
+        let federation = Arc::new(Federation::connect_as(&config, hub, &Metrics::new()).await);
         let athena = Athena::new(&config, &federation);
         Self {
             documented: oracle::events(sandbox.files(), true),

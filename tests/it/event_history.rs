@@ -15,6 +15,7 @@ use identity_trail::query::{
     EventTime, RecordView, SearchOrder, TimeRange,
 };
 use identity_trail::sandbox::{Denial, FaultSettings, Sandbox, SandboxConfig};
+use identity_trail::telemetry::Metrics;
 use serde_json::Value;
 
 use crate::sandbox::{HUB, OTHER, REGION, config, record};
@@ -63,7 +64,7 @@ limits: {{scan_stall_timeout: {stall_timeout}}}
             access_key_id: hub.access_key_id.clone(),
             secret_access_key: hub.secret_access_key.clone(),
         };
-        let federation = Arc::new(Federation::connect_as(&config, hub).await);
+        let federation = Arc::new(Federation::connect_as(&config, hub, &Metrics::new()).await);
         let stall_timeout = config.limits.scan_stall_timeout;
         let backend = EventHistory::new(Arc::clone(&federation), sandbox.clock(), stall_timeout);
         Self {

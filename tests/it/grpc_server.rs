@@ -8,6 +8,7 @@ use futures::FutureExt;
 use identity_trail::config::Limits;
 use identity_trail::grpc::{Probe, Readiness, ReadinessPace, Server, ServerParts};
 use identity_trail::plan::{Reason, ReasonCode};
+use identity_trail::telemetry::Metrics;
 use prost::Message;
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -103,6 +104,7 @@ async fn scripted() -> (Service, Server, mpsc::Sender<Result<Readiness, Reason>>
             timeout: Duration::from_mins(1),
             failures: 2,
         },
+        metrics: Metrics::new(),
     };
     let server = Server::start(([127, 0, 0, 1], 0).into(), parts)
         .await

@@ -9,6 +9,7 @@ use identity_trail::grpc::pb::identity_trail_service_client::IdentityTrailServic
 use identity_trail::grpc::pb::search_events_response::Item;
 use identity_trail::grpc::pb::{Identity, SearchEventsRequest, SearchOrder};
 use identity_trail::sandbox::Sandbox;
+use identity_trail::telemetry::Metrics;
 use serde_json::Value;
 use tonic::transport::Channel;
 
@@ -108,7 +109,7 @@ pub async fn assembly(sandbox: &Sandbox, config: &Config) -> Assembly {
         access_key_id: hub.access_key_id.clone(),
         secret_access_key: hub.secret_access_key.clone(),
     };
-    let federation = Federation::connect_as(config, hub).await;
+    let federation = Federation::connect_as(config, hub, &Metrics::new()).await;
     Assembly::new(config, federation, sandbox.clock())
 }
 

@@ -16,10 +16,11 @@ use super::table::table_facts;
 use crate::backend::call::{self, Again, Tally};
 use crate::config::archives::PartitionLayout;
 use crate::config::{self, Access};
-use crate::federation::Federation;
+use crate::federation::{CallWatch, Federation};
 use crate::plan::facts::{ArchiveFacts, Declared, TableFacts};
 use crate::plan::{Reason, ReasonCode};
 use crate::query::{AccountId, EventTime};
+use crate::telemetry::metrics::Backend;
 
 /// A query is stopped this long before the session that started it ends.
 const BEFORE_EXPIRY: Duration = Duration::from_secs(5);
@@ -75,10 +76,15 @@ impl Archive {
             .and_then(|end| end.checked_sub(BEFORE_EXPIRY))
             .map_or(by_config, Instant::from_std);
         Ok(Session {
-            client: client(&session.sdk),
+            client: client(&session.sdk, self.federation.call_watch()),
             deadline: by_config.min(by_session),
             cut_short: by_session < by_config,
         })
+    }
+
+    /// Counts what queries here have scanned since they last told.
+    pub fn scanned(&self, bytes: u64) {
+        (self.federation.metrics()).scanned(Backend::Athena, bytes);
     }
 
     /// How it is reached.
@@ -212,9 +218,10 @@ fn unusable(mut reason: Reason) -> Reason {
 }
 
 /// Without the SDK's own retries: every attempt is counted here.
-fn client(sdk: &aws_types::SdkConfig) -> Client {
+fn client(sdk: &aws_types::SdkConfig, watch: CallWatch) -> Client {
     let config = aws_sdk_athena::config::Builder::from(sdk)
         .retry_config(RetryConfig::disabled())
+        .interceptor(watch)
         .build();
     Client::from_conf(config)
 }

@@ -108,6 +108,7 @@ impl AthenaReader {
             .max(self.scanned);
         let budget = &self.scan.search.scan_budget;
         budget.spend(scanned - self.scanned);
+        self.scan.archive.scanned(scanned - self.scanned);
         self.scanned = scanned;
 
         let status = execution.status();

@@ -83,6 +83,7 @@ impl RowQuery<'_> {
                 .unwrap_or(0)
                 .max(scanned);
             self.spent.add_bytes(bytes - scanned);
+            self.archive.scanned(bytes - scanned);
             if let Some(budget) = self.budget {
                 budget.spend(bytes - scanned);
             }

@@ -248,6 +248,7 @@ fn client(federation: &Federation, stall_timeout: Duration) -> Client {
         // Every attempt goes through the pacing, so the SDK makes none of its own.
         .retry_config(RetryConfig::disabled())
         .timeout_config(timeouts)
+        .interceptor(federation.call_watch())
         .build();
     Client::from_conf(config)
 }

@@ -15,6 +15,7 @@ use crate::federation::pacing::PacedQueue;
 use crate::plan::Reason;
 use crate::plan::facts::Declared;
 use crate::query::AccountId;
+use crate::telemetry::metrics::Backend;
 
 /// One log group, for the life of the process.
 #[derive(Debug)]
@@ -80,10 +81,16 @@ impl LogGroup {
                 let session = self.federation.config_for(&self.access, region, need);
                 let config = aws_sdk_cloudwatchlogs::config::Builder::from(&session.await?.sdk)
                     .retry_config(RetryConfig::disabled())
+                    .interceptor(self.federation.call_watch())
                     .build();
                 Ok(Client::from_conf(config))
             })
             .await
+    }
+
+    /// Counts what queries here have scanned since they last told.
+    pub fn scanned(&self, bytes: u64) {
+        (self.federation.metrics()).scanned(Backend::Logs, bytes);
     }
 
     /// The queue that keeps to the quota of `FilterLogEvents` here.

@@ -242,6 +242,7 @@ impl InsightsReader {
         let scanned = scanned.max(self.scanned);
         let budget = &self.scan.search.scan_budget;
         budget.spend(scanned - self.scanned);
+        self.scan.group.scanned(scanned - self.scanned);
         self.scanned = scanned;
     }
 

@@ -283,7 +283,9 @@ impl LogGroupProbe {
             };
             query.has_ended();
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // A count of bytes.
-            spent.add_bytes(answer.statistics().map_or(0, |it| it.bytes_scanned as u64));
+            let scanned = answer.statistics().map_or(0, |it| it.bytes_scanned as u64);
+            spent.add_bytes(scanned);
+            group.scanned(scanned);
             return ended.map_err(|how| self.query_failed(&how));
         }
     }

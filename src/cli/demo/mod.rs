@@ -19,6 +19,7 @@ use crate::federation::HubCredentials;
 use crate::grpc::ServerError;
 use crate::sandbox::args::{ArgsError, SandboxArgs};
 use crate::sandbox::{Denial, Sandbox, StartError};
+use crate::telemetry::admin::AdminError;
 
 /// How long a stop may take.
 const GRACE: Duration = Duration::from_secs(10);
@@ -29,6 +30,10 @@ pub struct DemoCommand {
     /// Where the service listens
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:50051")]
     pub listen: SocketAddr,
+
+    /// Where /metrics, /healthz and /readyz are answered; nowhere by default
+    #[arg(long, value_name = "ADDR")]
+    pub admin_listen: Option<SocketAddr>,
 
     /// The AWS look-alike beside it.
     #[command(flatten)]
@@ -47,6 +52,9 @@ pub enum DemoError {
     /// The service did not start, or broke.
     #[error(transparent)]
     Server(#[from] ServerError),
+    /// The admin port cannot be had.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
     /// The configuration that was made for the sandbox is none: a defect.
     #[error("the demo's own configuration is not valid: {0}")]
     Config(#[from] crate::config::ConfigError),
@@ -85,6 +93,10 @@ pub async fn run(command: DemoCommand) -> Result<(), DemoError> {
     };
     let assembly = Assembly::of(&config, Some(hub), sandbox.clock()).await;
     let mut server = assembly.serve(command.listen).await?;
+    let admin = match command.admin_listen {
+        Some(listen) => Some(assembly.serve_admin(listen, &server).await?),
+        None => None,
+    };
     let endpoint = format!("http://{}", server.local_addr());
 
     let story = sandbox.story().cloned();
@@ -111,6 +123,13 @@ pub async fn run(command: DemoCommand) -> Result<(), DemoError> {
     }
     let mut out = io::stdout();
     hints::write(&sandbox, &endpoint, &mut out)?;
+    if let Some(admin) = &admin {
+        writeln!(
+            out,
+            "\nWhat Prometheus reads:\n  http://{}/metrics",
+            admin.local_addr()
+        )?;
+    }
     out.flush()?;
 
     tokio::select! {

@@ -37,8 +37,11 @@ impl Federation {
         let access = organization.access(self.config.hub.partition());
         let region = self.hub_region();
         let config = self.config_for(&access, region, Duration::ZERO).await?.sdk;
+        let config = aws_sdk_organizations::config::Builder::from(&config)
+            .interceptor(self.call_watch())
+            .build();
         let reader = Reader {
-            client: Client::new(&config),
+            client: Client::from_conf(config),
             federation: self,
         };
         let mut places = reader.places().await?;

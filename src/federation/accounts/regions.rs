@@ -98,7 +98,10 @@ async fn enabled_regions(
     let config = federation
         .sdk_config(account, federation.hub_region())
         .await?;
-    let client = Client::new(&config);
+    let config = aws_sdk_account::config::Builder::from(&config)
+        .interceptor(federation.call_watch())
+        .build();
+    let client = Client::from_conf(config);
     let mut regions = Vec::new();
     let mut token = None;
     loop {

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 
 use crate::config::RequestRate;
 use crate::query::{AccountId, Region};
+use crate::telemetry::metrics::Durations;
 use lane::{Advice, Lane, Wake};
 use queue::Ticket;
 
@@ -21,16 +22,18 @@ use queue::Ticket;
 #[derive(Debug)]
 pub struct Pacing {
     rate: RequestRate,
+    waits: Durations,
     /// Each is made when first used; there are no more than the federation has accounts and Regions.
     queues: Mutex<HashMap<(AccountId, Region), PacedQueue>>,
 }
 
 impl Pacing {
-    /// Queues that keep to `rate`.
+    /// Queues that keep to `rate`, and count in `waits` how long turns are waited for.
     #[must_use]
-    pub fn new(rate: RequestRate) -> Self {
+    pub fn new(rate: RequestRate, waits: Durations) -> Self {
         Self {
             rate,
+            waits,
             queues: Mutex::default(),
         }
     }
@@ -40,7 +43,8 @@ impl Pacing {
     pub fn queue(&self, account: AccountId, region: &Region) -> PacedQueue {
         let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
         let queue = queues.entry((account, region.clone()));
-        queue.or_insert_with(|| PacedQueue::new(self.rate)).clone()
+        let new = || PacedQueue::new(self.rate, self.waits.clone());
+        queue.or_insert_with(new).clone()
     }
 }
 
@@ -49,6 +53,7 @@ impl Pacing {
 pub struct PacedQueue {
     /// `None` does not pace.
     shared: Option<Arc<Mutex<State>>>,
+    waits: Durations,
 }
 
 /// Changed by whoever waits, begins or leaves; no task of its own.
@@ -59,9 +64,12 @@ struct State {
 }
 
 impl PacedQueue {
-    fn new(rate: RequestRate) -> Self {
+    fn new(rate: RequestRate, waits: Durations) -> Self {
         let RequestRate::Paced(requests_per_second) = rate else {
-            return Self { shared: None };
+            return Self {
+                shared: None,
+                waits,
+            };
         };
         let state = State {
             lane: Lane::new(requests_per_second),
@@ -69,6 +77,7 @@ impl PacedQueue {
         };
         Self {
             shared: Some(Arc::new(Mutex::new(state))),
+            waits,
         }
     }
 
@@ -80,6 +89,7 @@ impl PacedQueue {
         let Some(shared) = &self.shared else {
             return Turn { place: None };
         };
+        let began = Instant::now();
         let place = Place::join(Arc::clone(shared), caller, search);
         loop {
             // A wake-up that comes before the wait is kept for it, so none is lost in between.
@@ -94,6 +104,7 @@ impl PacedQueue {
                 }
             }
         }
+        self.waits.observe(began.elapsed());
         Turn { place: Some(place) }
     }
 
@@ -201,14 +212,20 @@ fn lock(shared: &Mutex<State>) -> MutexGuard<'_, State> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::metrics::{Metrics, PacedApi};
 
     fn caller() -> Arc<str> {
         "caller".into()
     }
 
+    fn queue(rate: RequestRate) -> PacedQueue {
+        let waits = Metrics::new().pacing_wait(PacedApi::LookupEvents);
+        PacedQueue::new(rate, waits)
+    }
+
     #[tokio::test]
     async fn every_task_that_waits_gets_its_turn() {
-        let queue = PacedQueue::new(RequestRate::Paced(200.0));
+        let queue = queue(RequestRate::Paced(200.0));
         let mut tasks = tokio::task::JoinSet::new();
         for search in 0..20 {
             let queue = queue.clone();
@@ -220,7 +237,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_turn_that_is_dropped_goes_to_the_next_at_once() {
-        let queue = PacedQueue::new(RequestRate::Paced(0.001));
+        let queue = queue(RequestRate::Paced(0.001));
         let caller = caller();
         let unused = queue.turn(&caller, 1).await;
         let mut leaves = Box::pin(queue.turn(&caller, 2));
@@ -236,7 +253,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_rate_nothing_waits() {
-        let queue = PacedQueue::new(RequestRate::Off);
+        let queue = queue(RequestRate::Off);
         for _ in 0..1000 {
             queue.turn(&caller(), 1).await.begin();
         }

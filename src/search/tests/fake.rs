@@ -26,6 +26,7 @@ use crate::query::{
 use crate::search::{
     AccountsView, Engine, EngineLimits, EngineParts, FactSource, SearchItem, Summary,
 };
+use crate::telemetry::Metrics;
 
 /// The present of every scripted search, in epoch seconds.
 pub const NOW: i64 = 1_790_000_000;
@@ -346,6 +347,8 @@ pub fn world_routed(
         logs: histories,
         athena: Arc::new(archive),
         drain: drain.clone(),
+        metrics: Metrics::new(),
+        spans_name_identities: false,
     });
     World {
         engine,

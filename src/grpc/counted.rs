@@ -1,0 +1,167 @@
+//! Counts gRPC calls by how they end, streams included: the code is in the trailers, and a call whose
+//! caller goes away before them was cancelled.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures::future::BoxFuture;
+use tonic::Code;
+use tonic::body::Body;
+use tonic::codegen::http::{HeaderMap, Request, Response};
+use tonic::codegen::{Body as HttpBody, Bytes};
+use tower::{Layer, Service};
+
+use super::pb::identity_trail_service_server::SERVICE_NAME;
+use crate::telemetry::metrics::{Metrics, OpenRequest};
+
+/// The RPCs that have a series each.
+const RPCS: [&str; 4] = [
+    "SearchEvents",
+    "PlanSearch",
+    "ListAccounts",
+    "CheckAccounts",
+];
+
+/// Counts the calls of the service behind it.
+#[derive(Debug, Clone)]
+pub(super) struct CountRequests(pub Metrics);
+
+impl<S> Layer<S> for CountRequests {
+    type Service = Counted<S>;
+
+    fn layer(&self, inner: S) -> Counted<S> {
+        Counted {
+            inner,
+            metrics: self.0.clone(),
+        }
+    }
+}
+
+/// A service whose calls are counted.
+#[derive(Debug, Clone)]
+pub(super) struct Counted<S> {
+    inner: S,
+    metrics: Metrics,
+}
+
+impl<S, B> Service<Request<B>> for Counted<S>
+where
+    S: Service<Request<B>, Response = Response<Body>>,
+    S::Future: Send + 'static,
+    S::Error: 'static,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Response<Body>, S::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let mut open = self.metrics.request(rpc(request.uri().path()));
+        let answer = self.inner.call(request);
+        Box::pin(async move {
+            let response = answer.await?;
+            // An error without a stream has its code in the head.
+            if let Some(code) = code_in(response.headers()) {
+                open.ended(code);
+            }
+            Ok(response.map(|body| Body::new(CountedBody { body, open })))
+        })
+    }
+}
+
+/// A body that counts its call when it is dropped.
+struct CountedBody {
+    body: Body,
+    open: OpenRequest,
+}
+
+impl HttpBody for CountedBody {
+    type Data = Bytes;
+    type Error = tonic::Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<hyper::body::Frame<Bytes>, tonic::Status>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &frame
+            && let Some(code) = frame.trailers_ref().and_then(code_in)
+        {
+            self.open.ended(code);
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> hyper::body::SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The label for a path: what nobody serves has one label together, so that no caller makes series.
+fn rpc(path: &str) -> &'static str {
+    let Some((service, method)) = path.strip_prefix('/').and_then(|path| path.split_once('/'))
+    else {
+        return "unknown";
+    };
+    match service {
+        SERVICE_NAME => (RPCS.into_iter().find(|rpc| *rpc == method)).unwrap_or("unknown"),
+        "grpc.health.v1.Health" => "Health",
+        "grpc.reflection.v1.ServerReflection" | "grpc.reflection.v1alpha.ServerReflection" => {
+            "ServerReflection"
+        }
+        _ => "unknown",
+    }
+}
+
+fn code_in(headers: &HeaderMap) -> Option<&'static str> {
+    let code = headers.get("grpc-status")?;
+    Some(name(Code::from_bytes(code.as_bytes())))
+}
+
+/// The code as the gRPC specification spells it.
+fn name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grpc::pb;
+
+    #[test]
+    fn every_rpc_of_the_service_has_a_series() {
+        let files = prost_reflect::DescriptorPool::decode(pb::FILE_DESCRIPTOR_SET).unwrap();
+        let service = files.get_service_by_name(SERVICE_NAME).unwrap();
+        for method in service.methods() {
+            let path = format!("/{SERVICE_NAME}/{}", method.name());
+            assert_eq!(rpc(&path), method.name());
+        }
+        assert_eq!(rpc("/no/such"), "unknown");
+        assert_eq!(rpc(""), "unknown");
+    }
+}
