@@ -76,7 +76,8 @@ def the_program_starts_with_the_configuration():
         manifests = rendered(values)
         (mount,) = container(manifests)["volumeMounts"]
         with tempfile.TemporaryDirectory() as folder:
-            (Path(folder) / CONFIGURATION).write_text(configuration(manifests))
+            for name, text in manifests["Secret"]["stringData"].items():
+                (Path(folder) / name).write_text(text.replace(mount["mountPath"], folder))
             arguments = [it.replace(mount["mountPath"], folder) for it in container(manifests)["args"]]
             assert arguments != container(manifests)["args"], arguments
             environment = {it["name"]: it["value"] for it in container(manifests)["env"]}

@@ -6,7 +6,8 @@
 //! Data moves one way, and so do imports:
 //!
 //! ```text
-//! SearchEventsRequest ─ grpc ─▶ EventQuery ─ plan(query, facts, now) ─▶ QueryPlan [Scan, Scan, …]
+//! SearchEventsRequest ─ grpc ─▶ EventQuery ─ policy: accounts that the caller may read
+//!                                   └─ plan(query, facts, now) ─▶ QueryPlan [Scan, Scan, …]
 //!                                                     │ one reader per scan
 //!            federation (accounts, sessions, pacing) ─▶ backend ─▶ pages of events + bound
 //! SearchEventsResponse ◀─ grpc ◀─ search (merge, order, resume) ◀┘  + ScanOutcome ─▶ Coverage
@@ -15,6 +16,7 @@
 //! | module | what it holds | what it never does |
 //! |---|---|---|
 //! | [`caller`] | who asks | deciding what they may |
+//! | [`policy`] | what callers may ask | I/O, but for reading its policies; naming tonic or AWS |
 //! | [`query`] | the domain: what is asked, what an event is | I/O |
 //! | [`plan`] | planning, routing, coverage | I/O; reading a clock |
 //! | [`search`] | running a plan: fan-out, merge, resume | naming the AWS SDK |
@@ -39,6 +41,7 @@ pub mod config;
 pub mod federation;
 pub mod grpc;
 pub mod plan;
+pub mod policy;
 pub mod query;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;

@@ -97,7 +97,7 @@ impl Counted {
             access_key_id: keys.access_key_id.clone(),
             secret_access_key: keys.secret_access_key.clone(),
         };
-        let assembly = Assembly::of(&config, Some(keys), sandbox.clock()).await;
+        let assembly = Assembly::of(&config, Some(keys), sandbox.clock()).await?;
         let server = assembly.serve(([127, 0, 0, 1], 0).into()).await?;
         let client = client::connect(&format!("http://{}", server.local_addr())).await?;
         Ok(Self {

@@ -30,7 +30,9 @@ use crate::caller::Caller;
 use crate::clock::Clock;
 use crate::federation::Federation;
 use crate::plan::Inventory;
-use crate::query::{AccountId, EventTime};
+use crate::plan::inventory::NotSelected;
+use crate::policy::Access;
+use crate::query::{AccountId, AccountSelector, EventTime};
 use run::Check;
 
 pub use finding::{CheckItem, Finding, Probe, State, Subject, Summary};
@@ -50,6 +52,27 @@ pub struct Request {
 const STALE: SignedDuration = SignedDuration::from_hours(24);
 
 impl Request {
+    /// The accounts of an inventory that are asked about; those that it does not have are an error.
+    pub fn of_inventory(&self, inventory: &Inventory) -> Result<Vec<AccountId>, NotSelected> {
+        let ids: Vec<AccountId> = self.account_ids.iter().copied().collect();
+        let selected = inventory.select(&ids, &AccountSelector::default())?;
+        Ok(selected.iter().map(|account| account.id).collect())
+    }
+
+    /// The same of what the caller may check: whoever asks for all, and may not check all, asks for
+    /// these, and of an archive or log group for what it holds of them.
+    #[must_use]
+    pub fn within(self, access: &Access) -> Self {
+        if !access.limited || !self.account_ids.is_empty() {
+            return self;
+        }
+        let accounts = access.inventory.accounts.iter();
+        Self {
+            account_ids: accounts.map(|account| account.id).collect(),
+            ..self
+        }
+    }
+
     /// Of the accounts that an archive or a log group declares, those asked for; `None` declares
     /// everyone.
     fn asked_of(

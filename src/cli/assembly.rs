@@ -23,6 +23,7 @@ use crate::grpc::in_process::{self, InProcessServer};
 use crate::grpc::{Probe, Readiness, ReadinessPace, Server, ServerError, ServerParts};
 use crate::plan::facts::{AcceptedGap, ArchiveFacts, LogGroupFacts, Routing};
 use crate::plan::{Reason, ReasonCode};
+use crate::policy::{Authorizer, KnownOfAccounts, PolicyError};
 use crate::query::{AccessKeyId, AccountId};
 use crate::search::{AccountsView, Engine, EngineLimits, EngineParts, FactSource};
 use crate::telemetry::Metrics;
@@ -38,6 +39,8 @@ pub struct Assembly {
     pub drain: CancellationToken,
     /// Probes accounts and archives.
     pub checker: Arc<Checker>,
+    /// What callers may ask.
+    pub authorizer: Arc<Authorizer>,
     limits: Limits,
     athena: Arc<Athena>,
     /// Keeps the accounts current; ends with `drain`.
@@ -46,11 +49,16 @@ pub struct Assembly {
 }
 
 impl Assembly {
-    /// Connects the federation and puts everything together. Asks AWS nothing yet.
+    /// Connects the federation and puts everything together, with the policies as they are now. Asks
+    /// AWS nothing yet.
     ///
     /// `hub` overrides the default credential chain (for a sandbox in the same process); `clock` is
     /// the system's except beside a sandbox with a clock of its own.
-    pub async fn of(config: &Config, hub: Option<HubCredentials>, clock: Clock) -> Self {
+    pub async fn of(
+        config: &Config,
+        hub: Option<HubCredentials>,
+        clock: Clock,
+    ) -> Result<Self, PolicyError> {
         Self::counting(config, hub, clock, &Metrics::new()).await
     }
 
@@ -60,7 +68,7 @@ impl Assembly {
         hub: Option<HubCredentials>,
         clock: Clock,
         metrics: &Metrics,
-    ) -> Self {
+    ) -> Result<Self, PolicyError> {
         let federation = match hub {
             Some(hub) => Federation::connect_as(config, hub, metrics).await,
             None => Federation::connect(config, metrics).await,
@@ -70,8 +78,8 @@ impl Assembly {
 
     /// Puts an engine together over `federation`, which was connected with the same `config`. Asks
     /// AWS nothing. To be called within the runtime that is to run it.
-    #[must_use]
-    pub fn new(config: &Config, federation: Federation, clock: Clock) -> Self {
+    pub fn new(config: &Config, federation: Federation, clock: Clock) -> Result<Self, PolicyError> {
+        let authorizer = Arc::new(authorizer(config)?);
         let federation = Arc::new(federation);
         let athena = Arc::new(Athena::new(config, &federation));
         let logs = Arc::new(Logs::new(config, &federation, clock));
@@ -96,6 +104,7 @@ impl Assembly {
         let engine = Engine::new(EngineParts {
             clock,
             accounts: AccountsView::new(federation.known()),
+            authorizer: Arc::clone(&authorizer),
             accepted_gaps: accepted_gaps(config, clock.now()),
             routing,
             limits: EngineLimits {
@@ -126,16 +135,17 @@ impl Assembly {
             let (federation, drain) = (Arc::clone(&federation), drain.clone());
             async move { federation.keep_current(clock, &drain).await }
         };
-        Self {
+        Ok(Self {
             engine,
             checker,
+            authorizer,
             limits: config.limits.clone(),
             federation,
             athena,
             discovery: AbortOnDropHandle::new(tokio::spawn(discovery)),
             logs,
             drain,
-        }
+        })
     }
 
     /// Serves on `listen`; port 0 picks a free one. Once: shutting that server down drains the
@@ -218,6 +228,19 @@ fn undiscovered() -> Reason {
         ReasonCode::Internal,
         "nobody discovers the federation's accounts",
     )
+}
+
+/// What callers may ask: by the policies that the configuration names, else everything.
+pub fn authorizer(config: &Config) -> Result<Authorizer, PolicyError> {
+    let Some(place) = &config.auth.policies else {
+        return Ok(Authorizer::allow_all());
+    };
+    let organization = config.accounts.organization.as_ref();
+    let known_of_accounts = KnownOfAccounts {
+        tags: organization.is_some_and(|it| it.value.tags),
+        organizational_units: organization.is_some(),
+    };
+    Authorizer::open(place, known_of_accounts)
 }
 
 /// What planning asks AWS.

@@ -9,6 +9,7 @@ use crate::assembly::Assembly;
 use crate::clock::Clock;
 use crate::config::{self, Config, ConfigError};
 use crate::grpc::InProcessServer;
+use crate::policy::PolicyError;
 
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -60,6 +61,9 @@ pub enum ChannelError {
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The policies that it names cannot be used.
+    #[error("auth.policies: {0}")]
+    Policies(#[from] PolicyError),
     /// The organization's accounts cannot be listed.
     #[error("the accounts are not known: {0}")]
     Accounts(String),
@@ -72,7 +76,7 @@ impl ChannelError {
     /// Whether it is for whoever wrote the command or the configuration to mend.
     #[must_use]
     pub fn is_bad_usage(&self) -> bool {
-        matches!(self, Self::Url { .. } | Self::Config(_))
+        matches!(self, Self::Url { .. } | Self::Config(_) | Self::Policies(_))
     }
 }
 
@@ -97,7 +101,7 @@ pub async fn to_engine_of_file(file: &Path) -> Result<Opened, ChannelError> {
 
 /// A channel to a service in this process of this configuration, once its accounts are known.
 pub async fn to_own_engine(config: &Config) -> Result<Opened, ChannelError> {
-    let assembly = Assembly::of(config, None, Clock::system()).await;
+    let assembly = Assembly::of(config, None, Clock::system()).await?;
     if let Err(reason) = assembly.accounts_known().await {
         assembly.finish(STOP_GRACE).await;
         return Err(ChannelError::Accounts(reason.message));

@@ -9,10 +9,11 @@ use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::BAD_USAGE;
-use crate::assembly::Assembly;
+use crate::assembly::{self, Assembly};
 use crate::clock::Clock;
 use crate::config::{self, Config, ConfigError};
 use crate::grpc::ServerError;
+use crate::policy::PolicyError;
 use crate::telemetry::admin::AdminError;
 use crate::telemetry::{self, Metrics, TelemetryError};
 
@@ -46,6 +47,9 @@ pub enum ServeError {
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The policies cannot be used.
+    #[error("auth.policies: {0}")]
+    Policies(#[from] PolicyError),
     /// Logging cannot be set up.
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
@@ -70,7 +74,7 @@ impl ServeError {
     /// Whether it is for whoever wrote the command or the configuration to mend.
     fn is_bad_usage(&self) -> bool {
         match self {
-            Self::Config(_) | Self::Telemetry(_) | Self::Unprotected(_) => true,
+            Self::Config(_) | Self::Policies(_) | Self::Telemetry(_) | Self::Unprotected(_) => true,
             Self::Signals(_) | Self::Server(_) | Self::Admin(_) => false,
         }
     }
@@ -98,11 +102,18 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let metrics = Metrics::new();
     let telemetry = telemetry::init(&config.telemetry, &metrics)?;
     if args.check_config {
+        assembly::authorizer(&config)?;
         println!("{}: the configuration is valid", args.config.display());
         return Ok(());
     }
     let mut signals = Signals::new()?;
-    let assembly = Assembly::counting(&config, None, Clock::system(), &metrics).await;
+    let assembly = Assembly::counting(&config, None, Clock::system(), &metrics).await?;
+    match assembly.authorizer.policies() {
+        Some(policies) => tracing::info!(policies, "callers may ask what the policies allow"),
+        None => tracing::info!(
+            "no auth.policies are configured: everybody who may call may ask everything"
+        ),
+    }
     let mut server = assembly.serve(config.listen).await?;
     let admin = match config.telemetry.admin_listen {
         Some(listen) => Some(assembly.serve_admin(listen, &server).await?),

@@ -7,6 +7,7 @@
 pub mod accepted_gaps;
 pub mod accounts;
 pub mod archives;
+pub mod auth;
 pub mod event_history;
 pub mod hub;
 pub mod limits;
@@ -28,6 +29,7 @@ use serde_saphyr::Spanned;
 pub use accepted_gaps::AcceptedGap;
 pub use accounts::{Access, Accounts, ExternalId, Organization};
 pub use archives::Archive;
+pub use auth::Auth;
 pub use event_history::EventHistory;
 pub use hub::Hub;
 pub use limits::Limits;
@@ -72,6 +74,9 @@ pub struct Config {
     /// What requests and the process may use.
     #[serde(default)]
     pub limits: Limits,
+    /// Who may call, and what callers may ask.
+    #[serde(default)]
+    pub auth: Auth,
     /// What the service says about itself.
     #[serde(default)]
     pub telemetry: Telemetry,
@@ -205,6 +210,7 @@ impl Config {
             accepted_gaps: Vec::new(),
             routing: Routing::default(),
             limits: Limits::default(),
+            auth: Auth::default(),
             telemetry: Telemetry::default(),
         }
     }

@@ -22,8 +22,10 @@ const TOKEN_PREFIX: &str = "after:";
 /// What the listing is made of.
 #[derive(Debug, Clone)]
 pub struct Listing<'a> {
-    /// The federation's accounts.
+    /// The federation's accounts, as far as the caller may see them.
     pub inventory: &'a Inventory,
+    /// Whether there are others.
+    pub scope_limited: bool,
     /// Why they may be out of date.
     pub refresh_failure: Option<Reason>,
     /// The archives.
@@ -87,6 +89,7 @@ pub fn page(
             .refresh_failure
             .clone()
             .map(convert::outcome::reason),
+        scope_limited: listing.scope_limited,
     })
 }
 

@@ -47,11 +47,12 @@ pub fn request(wire: &pb::CheckAccountsRequest, limits: &Limits) -> Result<Reque
 }
 
 /// One item's messages: one, but for a finding whose list of days does not fit into one.
+/// `scope_limited` as the summary says it.
 #[must_use]
-pub fn responses(item: CheckItem) -> Vec<pb::CheckAccountsResponse> {
+pub fn responses(item: CheckItem, scope_limited: bool) -> Vec<pb::CheckAccountsResponse> {
     let items = match item {
         CheckItem::Finding(found) => finding(*found).into_iter().map(Item::Finding).collect(),
-        CheckItem::Summary(end) => vec![Item::Summary(summary(end))],
+        CheckItem::Summary(end) => vec![Item::Summary(summary(end, scope_limited))],
     };
     let response = |item| pb::CheckAccountsResponse { item: Some(item) };
     items.into_iter().map(response).collect()
@@ -135,12 +136,13 @@ fn policy(policy: Policy) -> pb::MissingPolicy {
     }
 }
 
-fn summary(end: Summary) -> pb::CheckSummary {
+fn summary(end: Summary, scope_limited: bool) -> pb::CheckSummary {
     pb::CheckSummary {
         fine: convert::count(end.fine),
         needs_fix: convert::count(end.needs_fix),
         not_checked: convert::count(end.not_checked),
         bytes_scanned: convert::count(end.bytes_scanned),
+        scope_limited,
     }
 }
 

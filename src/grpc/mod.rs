@@ -5,6 +5,7 @@ pub mod caller;
 pub mod check;
 pub mod convert;
 mod counted;
+pub mod discretion;
 pub mod in_process;
 pub mod plan_search;
 pub mod readiness;

@@ -12,11 +12,14 @@ use tonic::{Request, Response, Status};
 use super::accounts::{self, Listing};
 use super::caller::caller;
 use super::convert::{Findings, Rejection, Rules, event_query, responses};
+use super::discretion::Discretion;
 use super::pb::identity_trail_service_server::IdentityTrailService;
 use super::{check, pb, plan_search, status};
 use crate::caller::Caller;
 use crate::check::Checker;
 use crate::config::Limits;
+use crate::plan::Inventory;
+use crate::policy::{Question, Rpc};
 use crate::query::EventTime;
 use crate::search::{Engine, SearchItem};
 
@@ -74,8 +77,16 @@ impl IdentityTrailService for IdentityTrail {
         let caller = caller(&request);
         let deadline = deadline(request.metadata())?;
         let query = event_query(request.get_ref(), &self.rules())?;
-        let items = self.engine.search(query, Arc::clone(&caller), deadline)?;
-        Ok(Response::new(told(items, SearchLog::begin(caller))))
+        let scope = self
+            .engine
+            .scope(query, Arc::clone(&caller), Rpc::SearchEvents)?;
+        let discretion = Discretion::of(scope.access(), request.get_ref())?;
+        let items = self.engine.begin(scope, deadline)?;
+        Ok(Response::new(told(
+            items,
+            discretion,
+            SearchLog::begin(caller),
+        )))
     }
 
     async fn plan_search(
@@ -89,17 +100,20 @@ impl IdentityTrailService for IdentityTrail {
         let deadline = deadline(request.metadata())?;
         let request = request.into_inner();
         let asked = plan_search::page_asked(&request, self.engine.clock().now())?;
-        let search = request.search.unwrap_or_default();
+        let search = request.search.clone().unwrap_or_default();
         let rules = Rules {
             now: asked.now,
             ..self.rules()
         };
         let query = event_query(&search, &rules)?;
+        let scope = self.engine.scope(query, caller, Rpc::PlanSearch)?;
+        let discretion = Discretion::of(scope.access(), &request)?;
         let planned = self
             .engine
-            .plan(query, caller, asked.now, asked.probe, deadline)
+            .plan(scope, asked.now, asked.probe, deadline)
             .await?;
-        Ok(Response::new(plan_search::page(&search, &asked, planned)?))
+        let page = plan_search::page(&search, &asked, planned)?;
+        Ok(Response::new(discretion.told(page)?))
     }
 
     async fn check_accounts(
@@ -112,15 +126,27 @@ impl IdentityTrailService for IdentityTrail {
         let caller = caller(&request);
         let deadline = deadline(request.metadata())?;
         let asked = check::request(request.get_ref(), &self.limits)?;
-        let (inventory, _) = self.engine.inventory()?;
-        let items = self.checker.check(&inventory, &asked, &caller, deadline)?;
-        let messages = AssertUnwindSafe(items).catch_unwind().flat_map(|item| {
-            let messages = match item {
-                Ok(item) => check::responses(item).into_iter().map(Ok).collect(),
-                Err(_panic) => vec![Err(status::defect())],
-            };
-            stream::iter(messages)
-        });
+        let question = Question::check_accounts(asked.days);
+        let known = |inventory: &Inventory| asked.of_inventory(inventory);
+        let (access, _) = self.engine.access(&caller, &question, known)?;
+        let discretion = Discretion::of(&access, request.get_ref())?;
+        let scope_limited = access.limited && asked.account_ids.is_empty();
+        let asked = asked.within(&access);
+        let items = self
+            .checker
+            .check(&access.inventory, &asked, &caller, deadline)?;
+        let messages = AssertUnwindSafe(items)
+            .catch_unwind()
+            .flat_map(move |item| {
+                let messages = match item {
+                    Ok(item) => check::responses(item, scope_limited)
+                        .into_iter()
+                        .map(|message| discretion.told(message))
+                        .collect(),
+                    Err(_panic) => vec![Err(status::defect())],
+                };
+                stream::iter(messages)
+            });
         Ok(Response::new(messages.boxed()))
     }
 
@@ -129,28 +155,44 @@ impl IdentityTrailService for IdentityTrail {
         request: Request<pb::ListAccountsRequest>,
     ) -> Result<Response<pb::ListAccountsResponse>, Status> {
         let now = EventTime::floor(self.engine.clock().now());
-        let (inventory, refresh_failure) = self.engine.inventory()?;
+        let all = |inventory: &Inventory| {
+            let ids = inventory.accounts.iter().map(|account| account.id);
+            Ok(ids.collect())
+        };
+        let (access, refresh_failure) =
+            self.engine
+                .access(&caller(&request), &Question::ListAccounts, all)?;
+        let discretion = Discretion::of(&access, request.get_ref())?;
         let listing = Listing {
-            inventory: &inventory,
+            inventory: &access.inventory,
+            scope_limited: access.limited,
             refresh_failure,
             archives: &self.engine.archives().await,
             log_groups: &self.engine.log_groups(),
             horizon: now.plus(-HORIZON_SECONDS),
         };
-        Ok(Response::new(accounts::page(request.get_ref(), &listing)?))
+        let page = accounts::page(request.get_ref(), &listing)?;
+        Ok(Response::new(discretion.told(page)?))
     }
 }
 
 /// The messages of a search. It owns the search: dropping it stops what the search started. A
 /// defect that panics ends the call as INTERNAL, not the connection.
-fn told(items: BoxStream<'static, SearchItem>, mut log: SearchLog) -> ResponseStream {
+fn told(
+    items: BoxStream<'static, SearchItem>,
+    discretion: Discretion,
+    mut log: SearchLog,
+) -> ResponseStream {
     AssertUnwindSafe(items)
         .catch_unwind()
         .flat_map(move |item| {
             let messages = match item {
                 Ok(item) => {
                     log.observe(&item);
-                    responses(item).into_iter().map(Ok).collect()
+                    let messages = responses(item).into_iter();
+                    messages
+                        .map(|message| discretion.told_of_search(message))
+                        .collect()
                 }
                 Err(_panic) => {
                     log.ended = "defect";
@@ -241,7 +283,9 @@ mod tests {
             _ => panic!("a defect, on purpose"),
         });
         let log = SearchLog::begin(Arc::new(Caller::in_process()));
-        let messages = futures::executor::block_on(told(items.boxed(), log).collect::<Vec<_>>());
+        let messages = futures::executor::block_on(
+            told(items.boxed(), Discretion::none(), log).collect::<Vec<_>>(),
+        );
         let last = messages.last().unwrap().as_ref().unwrap_err();
         assert_eq!(last.code(), tonic::Code::Internal);
     }

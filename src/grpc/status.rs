@@ -46,6 +46,11 @@ impl From<Refusal> for Status {
     fn from(refusal: Refusal) -> Self {
         let message = refusal.to_string();
         match refusal {
+            Refusal::Denied(denial) => {
+                let rpc = ("rpc".to_owned(), denial.rpc().as_str().to_owned());
+                let details = info(denial.code(), [rpc]);
+                Status::with_error_details(Code::PermissionDenied, message, details)
+            }
             Refusal::UnknownAccounts(accounts) => {
                 let ids: Vec<String> = (accounts.iter().take(MAX_TOLD))
                     .map(ToString::to_string)

@@ -190,6 +190,8 @@ pub enum ReasonCode {
     /// Event history has more pages than `routing.max_lookup_pages`, and who holds the same reads it
     /// faster.
     MaxLookupPages,
+    /// It is known, but not this caller's to know.
+    NotPermitted,
     /// Records that could not be read as events.
     UnreadableRecords,
     /// An archive has no log file of these accounts and days: either nothing happened, or the trail

@@ -8,14 +8,15 @@ use tokio::time::timeout;
 use super::engine::Shared;
 use super::item::{KeyOwner, Route};
 use crate::backend::SearchContext;
-use crate::plan::{Inventory, Reason, ReasonCode, Scan, ScanTarget};
-use crate::query::{AccessKeyId, Identity, SearchOrder};
+use crate::plan::{Reason, ReasonCode, Scan, ScanTarget};
+use crate::policy::Access;
+use crate::query::{AccessKeyId, AccountId, Identity, SearchOrder};
 
 /// Whose the access keys of the question are: worth more than many accounts that say nothing.
 pub(super) async fn read_key_owners(
     shared: &Shared,
     context: &SearchContext,
-    inventory: &Inventory,
+    access: &Access,
     limit: Duration,
 ) -> Vec<KeyOwner> {
     let parts = &shared.parts;
@@ -35,11 +36,20 @@ pub(super) async fn read_key_owners(
                 "sts:GetAccessKeyInfo did not answer: whose this key is stays unknown",
             ))
         });
+        let readable = |owner: &AccountId| access.inventory.account(*owner).is_some();
+        let in_federation = account.as_ref().is_ok_and(readable);
         KeyOwner {
             access_key_id: key.clone(),
-            in_federation: (account.as_ref())
-                .is_ok_and(|owner| inventory.account(*owner).is_some()),
-            account,
+            in_federation,
+            // Whether it is another account of the federation or of the world is not this caller's to
+            // know.
+            account: match account {
+                Ok(_) if access.limited && !in_federation => Err(Reason::new(
+                    ReasonCode::NotPermitted,
+                    "the key is not of an account that you may read: whose it is can be asked by                      somebody who may read all of them",
+                )),
+                known => known,
+            },
         }
     });
     futures::future::join_all(owners).await

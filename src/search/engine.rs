@@ -23,6 +23,7 @@ use crate::clock::Clock;
 use crate::plan::facts::{AcceptedGap, AccountFacts, ArchiveFacts, LogGroupFacts, Routing};
 use crate::plan::inventory::NotSelected;
 use crate::plan::{Facts, Inventory, Reason, Scan, ScanTarget};
+use crate::policy::{Access, Authorizer, Denial, Question, Refused, Rpc, SearchQuestion};
 use crate::query::{AccessKeyId, AccountId, EventQuery};
 use crate::telemetry::Metrics;
 
@@ -76,6 +77,8 @@ pub struct EngineParts {
     pub clock: Clock,
     /// The federation's accounts, as they are known from time to time.
     pub accounts: AccountsView,
+    /// Says which of them a caller may ask what about.
+    pub authorizer: Arc<Authorizer>,
     /// What is known to be unreadable, and accepted.
     pub accepted_gaps: Arc<[AcceptedGap]>,
     /// How routing is tuned.
@@ -116,6 +119,9 @@ pub(super) struct Shared {
 /// Why a search does not even begin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
+    /// The policies do not allow the question.
+    #[error("{}", .0.message())]
+    Denied(Denial),
     /// Accounts that are not in this federation (or not the caller's to see).
     #[error("accounts that are not in this federation: {}", join(.0))]
     UnknownAccounts(Vec<AccountId>),
@@ -179,7 +185,8 @@ impl Engine {
         self.shared.parts.clock
     }
 
-    /// The federation's accounts now, with why they may be out of date.
+    /// All of the federation's accounts now, whoever may read them, with why they may be out of date.
+    /// What goes to callers comes from [`access`](Self::access).
     pub fn inventory(&self) -> Result<(Arc<Inventory>, Option<Reason>), Refusal> {
         let known = self.shared.parts.accounts.now();
         match (known.inventory, known.failure) {
@@ -203,6 +210,32 @@ impl Engine {
         self.shared.parts.facts.log_groups()
     }
 
+    /// What `caller` may read of the federation to answer `question`, and why the accounts may be out
+    /// of date. `meant` names the accounts of an inventory that are asked about, or says why there is
+    /// none: an account that the caller must not know of is in no inventory that it is shown.
+    ///
+    /// Asks nothing of AWS.
+    pub fn access(
+        &self,
+        caller: &Arc<Caller>,
+        question: &Question,
+        meant: impl Fn(&Inventory) -> Result<Vec<AccountId>, NotSelected>,
+    ) -> Result<(Access, Option<Reason>), Refusal> {
+        let authorizer = &self.shared.parts.authorizer;
+        let (inventory, failure) = self.inventory().map_err(|refusal| match refusal {
+            // Nobody knows yet what this caller may know of it.
+            Refusal::AccountsNotKnown(_) if authorizer.policies().is_some() => {
+                Refusal::AccountsNotKnown("they are not discovered yet".into())
+            }
+            other => other,
+        })?;
+        match authorizer.access(caller, question, &inventory, meant) {
+            Ok(access) => Ok((access, failure)),
+            Err(Refused::Denied(denial)) => Err(Refusal::Denied(denial)),
+            Err(Refused::NotFound(why)) => Err(why.into()),
+        }
+    }
+
     /// Begins a search. Nothing is asked of AWS before the stream is polled.
     ///
     /// The stream begins with a plan and ends with a summary, two seconds before `deadline` at the
@@ -214,14 +247,25 @@ impl Engine {
         caller: Arc<Caller>,
         deadline: Option<Instant>,
     ) -> Result<SearchStream, Refusal> {
-        let (accounts, scope) = self.scope(&query)?;
+        let scope = self.scope(query, caller, Rpc::SearchEvents)?;
+        self.begin(scope, deadline)
+    }
+
+    /// Begins the search of a scope, as [`search`](Self::search) does.
+    pub fn begin(&self, scope: Scope, deadline: Option<Instant>) -> Result<SearchStream, Refusal> {
         let permit = self.permit()?;
+        let Scope {
+            query,
+            caller,
+            accounts,
+            digest,
+        } = scope;
         let parts = &self.shared.parts;
         let span = observed::span(&caller, &query, parts.spans_name_identities);
         let observed = Observed::new(span.clone(), parts.metrics.clone());
         let context = self.context(query, caller, deadline);
         let shared = Arc::clone(&self.shared);
-        let search = Search::new(shared, context, accounts, scope, permit, observed);
+        let search = Search::new(shared, context, accounts, digest, permit, observed);
         let next = move |mut search: Search| {
             let next = async move {
                 let item = search.next().await?;
@@ -232,16 +276,33 @@ impl Engine {
         Ok(stream::unfold(search, next).boxed())
     }
 
-    /// The accounts that a question is about, and the digest of these and their Regions.
-    pub(super) fn scope(&self, query: &EventQuery) -> Result<(Accounts, [u8; 16]), Refusal> {
-        let (inventory, _) = self.inventory()?;
-        let accounts = selected(&inventory, query)?;
+    /// What `caller` may read to answer `query`: all that is decided before anything is looked up. The
+    /// same for a search that is resumed: its token grants nothing.
+    pub fn scope(
+        &self,
+        query: EventQuery,
+        caller: Arc<Caller>,
+        rpc: Rpc,
+    ) -> Result<Scope, Refusal> {
+        let asked = SearchQuestion::of(&query, self.clock().now());
+        let question = match rpc {
+            Rpc::PlanSearch => Question::PlanSearch(asked),
+            _ => Question::SearchEvents(asked),
+        };
+        let select =
+            |inventory: &Inventory| inventory.select(&query.account_ids, &query.account_selector);
+        let ids = |inventory: &Inventory| {
+            let selected = select(inventory)?;
+            Ok(selected.iter().map(|account| account.id).collect())
+        };
+        let (access, _) = self.access(&caller, &question, ids)?;
+        let selected = select(&access.inventory)?;
         let limit = self.shared.parts.limits.max_accounts;
-        if accounts.len() > limit {
-            let asked = accounts.len();
+        if selected.len() > limit {
+            let asked = selected.len();
             return Err(Refusal::TooManyAccounts { asked, limit });
         }
-        let scope = scope_digest(accounts.iter().map(|account| {
+        let digest = scope_digest(selected.iter().map(|account| {
             let regions = if query.regions.is_empty() {
                 &account.regions
             } else {
@@ -249,14 +310,16 @@ impl Engine {
             };
             (account.id, regions.as_slice())
         }));
-        if (query.resume.as_ref()).is_some_and(|resume| resume.scope_digest != scope) {
+        if (query.resume.as_ref()).is_some_and(|resume| resume.scope_digest != digest) {
             return Err(Refusal::ScopeChanged);
         }
-        let accounts = Accounts {
-            selected: accounts,
-            inventory,
-        };
-        Ok((accounts, scope))
+        let accounts = Accounts { selected, access };
+        Ok(Scope {
+            query,
+            caller,
+            accounts,
+            digest,
+        })
     }
 
     /// The right to read for one search, as long as it is held.
@@ -284,27 +347,56 @@ impl Engine {
     }
 }
 
+/// A question and what its caller may read to answer it.
+pub struct Scope {
+    pub(super) query: EventQuery,
+    pub(super) caller: Arc<Caller>,
+    pub(super) accounts: Accounts,
+    /// Of the accounts and their Regions.
+    digest: [u8; 16],
+}
+
+impl Scope {
+    /// What the caller may read.
+    #[must_use]
+    pub fn access(&self) -> &Access {
+        &self.accounts.access
+    }
+
+    /// Whether all accounts are asked about, and the caller may not read all.
+    pub(super) fn is_limited(&self) -> bool {
+        is_limited(&self.query, &self.accounts)
+    }
+}
+
+/// Whether all accounts are asked about, and the caller may not read all. Whether those left out would
+/// have been meant by a selector is not told: it would tell of them.
+pub(super) fn is_limited(query: &EventQuery, accounts: &Accounts) -> bool {
+    accounts.access.limited && query.account_ids.is_empty()
+}
+
 /// The accounts of one search, as they were when it began.
 pub(super) struct Accounts {
     /// Those that it reads.
     pub selected: Vec<AccountFacts>,
-    /// All of the federation.
-    pub inventory: Arc<Inventory>,
+    /// All that its caller may read.
+    pub access: Access,
 }
 
-fn selected(inventory: &Inventory, query: &EventQuery) -> Result<Vec<AccountFacts>, Refusal> {
-    let selected = inventory.select(&query.account_ids, &query.account_selector);
-    selected.map_err(|why| match why {
-        NotSelected::Unknown(accounts) => Refusal::UnknownAccounts(accounts),
-        NotSelected::Nothing { field, value } if field.is_empty() => Refusal::NothingSelected {
-            field: "account_selector".into(),
-            value,
-        },
-        NotSelected::Nothing { field, value } => Refusal::NothingSelected {
-            field: format!("account_selector.{field}"),
-            value,
-        },
-    })
+impl From<NotSelected> for Refusal {
+    fn from(why: NotSelected) -> Self {
+        match why {
+            NotSelected::Unknown(accounts) => Self::UnknownAccounts(accounts),
+            NotSelected::Nothing { field, value } if field.is_empty() => Self::NothingSelected {
+                field: "account_selector".into(),
+                value,
+            },
+            NotSelected::Nothing { field, value } => Self::NothingSelected {
+                field: format!("account_selector.{field}"),
+                value,
+            },
+        }
+    }
 }
 
 impl Shared {

@@ -52,6 +52,8 @@ pub struct PlanAnnouncement {
     pub warnings: Vec<String>,
     /// Whose the access keys of the question are, where one was asked about.
     pub key_owners: Vec<KeyOwner>,
+    /// All accounts are asked about, and the caller may not read all.
+    pub scope_limited: bool,
     /// Continues (here: begins) this search with the same frozen interval.
     pub resume_token: Arc<str>,
 }
@@ -124,6 +126,8 @@ pub struct Summary {
     pub provisional_from: Option<EventTime>,
     /// The search was cut off by `max_events`.
     pub limited: bool,
+    /// All accounts were asked about, and the caller may not read all.
+    pub scope_limited: bool,
     /// Events sent.
     pub events_sent: u64,
     /// Events that matched, sent or only counted (`RecordView::None`).

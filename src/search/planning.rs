@@ -11,11 +11,10 @@ use futures::StreamExt;
 use futures::stream;
 use jiff::Timestamp;
 
-use super::engine::{Engine, Refusal, Shared};
+use super::engine::{Engine, Refusal, Scope, Shared};
 use super::outcomes::failed;
 use super::verification::days_asked;
 use crate::backend::{Asks, Page, ScanError, SearchContext};
-use crate::caller::Caller;
 use crate::plan::estimate::{self, Basis, Estimate, FirstPage, LookupId, ScanGroup, Verification};
 use crate::plan::{Lookups, QueryPlan, Reason, Scan, ScanOutcome, ScanTarget};
 use crate::query::{EventQuery, SearchOrder, TimeRange};
@@ -46,6 +45,8 @@ pub struct PlannedSearch {
     pub total: Estimate,
     /// What was probed, where that was asked for.
     pub probe: Option<ProbeReport>,
+    /// All accounts are asked about, and the caller may not read all.
+    pub scope_limited: bool,
 }
 
 /// Scans that differ only in account and Region, and what they ask.
@@ -69,19 +70,24 @@ pub struct ProbeReport {
 }
 
 impl Engine {
-    /// Plans a search for `now` without running it. With `probe` it reads the first page of some
+    /// Plans the search of a scope for `now` without running it. With `probe` it reads the first page of some
     /// lookups, paced as those of searches and counted among these; then it ends before
     /// `deadline`.
     pub async fn plan(
         &self,
-        query: EventQuery,
-        caller: Arc<Caller>,
+        scope: Scope,
         now: Timestamp,
         probe: bool,
         deadline: Option<Instant>,
     ) -> Result<PlannedSearch, Refusal> {
         let shared = &self.shared;
-        let (accounts, _) = self.scope(&query)?;
+        let scope_limited = scope.is_limited();
+        let Scope {
+            query,
+            caller,
+            accounts,
+            ..
+        } = scope;
         let _permit = if probe { Some(self.permit()?) } else { None };
         let left = left_until(deadline);
         let limit = shared.parts.limits.facts_timeout.min(left);
@@ -104,7 +110,7 @@ impl Engine {
             now,
             order: query.order,
             lookup_interval: shared.parts.lookup_interval,
-            federation_size: accounts.inventory.accounts.len(),
+            federation_size: accounts.access.federation_size,
             probes,
         };
         let verifications: Vec<Verification> = days_asked(&plan.scans)
@@ -131,6 +137,7 @@ impl Engine {
             total,
             probe,
             plan,
+            scope_limited,
         })
     }
 }

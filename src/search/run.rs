@@ -8,7 +8,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until};
 
 use super::announcement::{read_key_owners, routes};
-use super::engine::{Accounts, Shared};
+use super::engine::{Accounts, Shared, is_limited};
 use super::facets::FacetCounter;
 use super::fan_out::{FanOut, Step, StepResult};
 use super::hand_over::HandOvers;
@@ -122,7 +122,7 @@ impl Search {
         let (facts, key_owners) = tokio::join!(
             self.shared
                 .read_facts(self.accounts.selected.clone(), limit),
-            read_key_owners(&self.shared, &self.context, &self.accounts.inventory, limit),
+            read_key_owners(&self.shared, &self.context, &self.accounts.access, limit),
         );
         let plan = crate::plan::plan(query, &facts, now);
         self.observed.planned(&plan);
@@ -141,6 +141,7 @@ impl Search {
                 gaps: plan.gaps.clone(),
                 warnings: plan.warnings.clone(),
                 key_owners,
+                scope_limited: is_limited(query, &self.accounts),
                 resume_token: tokens.write(query.resume.as_ref().and_then(|r| r.position.as_ref())),
             })));
         let gaps: Vec<ScanOutcome> = plan.gaps.iter().cloned().map(ScanOutcome::from).collect();
@@ -188,6 +189,7 @@ impl Search {
             verification: Verification::default(),
             verification_begun: false,
             position: (self.context.query.resume.as_ref()).and_then(|r| r.position.clone()),
+            scope_limited: is_limited(&self.context.query, &self.accounts),
             plan,
         }
     }

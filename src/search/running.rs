@@ -48,6 +48,8 @@ pub(super) struct Running {
     pub routing: Routing,
     pub hand_overs: HandOvers,
     pub position: Option<EventKey>,
+    /// All accounts were asked about, and the caller may not read all.
+    pub scope_limited: bool,
 }
 
 impl Running {
@@ -225,6 +227,7 @@ impl Running {
             provisional_from: (self.plan.settled_until < query.range.end())
                 .then_some(self.plan.settled_until.max(query.range.start())),
             limited: stop == StopReason::MaxEvents,
+            scope_limited: self.scope_limited,
             events_sent: match query.record_view {
                 RecordView::None => 0,
                 _ => self.events_matched,

@@ -78,7 +78,9 @@ impl World {
             access_key_id: hub.access_key_id.clone(),
             secret_access_key: hub.secret_access_key.clone(),
         };
-        let assembly = Assembly::of(&config, Some(hub), sandbox.clock()).await;
+        let assembly = Assembly::of(&config, Some(hub), sandbox.clock())
+            .await
+            .unwrap();
         let server = assembly.serve(([127, 0, 0, 1], 0).into()).await.unwrap();
         let url = format!("http://{}", server.local_addr());
         let channel = Channel::from_shared(url).unwrap().connect().await.unwrap();

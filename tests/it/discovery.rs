@@ -58,7 +58,9 @@ event_history: {{requests_per_second: off}}
             access_key_id: hub.access_key_id.clone(),
             secret_access_key: hub.secret_access_key.clone(),
         };
-        let assembly = Assembly::of(&config, Some(hub), sandbox.clock()).await;
+        let assembly = Assembly::of(&config, Some(hub), sandbox.clock())
+            .await
+            .unwrap();
         Self { sandbox, assembly }
     }
 

@@ -110,7 +110,7 @@ pub async fn assembly(sandbox: &Sandbox, config: &Config) -> Assembly {
         secret_access_key: hub.secret_access_key.clone(),
     };
     let federation = Federation::connect_as(config, hub, &Metrics::new()).await;
-    Assembly::new(config, federation, sandbox.clock())
+    Assembly::new(config, federation, sandbox.clock()).unwrap()
 }
 
 pub async fn connect(server: &Server) -> Channel {

@@ -24,6 +24,7 @@ mod log_days;
 mod logs;
 mod oracle;
 mod plan_search;
+mod policies;
 mod records;
 mod role_sessions;
 mod sandbox;

@@ -145,7 +145,9 @@ impl World {
             access_key_id: hub.access_key_id.clone(),
             secret_access_key: hub.secret_access_key.clone(),
         };
-        let assembly = Assembly::of(&config, Some(hub), sandbox.clock()).await;
+        let assembly = Assembly::of(&config, Some(hub), sandbox.clock())
+            .await
+            .unwrap();
         Self {
             sandbox,
             assembly,

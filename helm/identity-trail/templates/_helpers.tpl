@@ -34,6 +34,9 @@ sandboxes and has no shares.
 {{- define "identity-trail.config" -}}
 {{- $config := deepCopy .Values.config }}
 {{- $_ := set $config "listen" (printf "%s:%d" .Values.listenAddress (int .Values.port)) }}
+{{- if .Values.policies }}
+{{- $_ := set $config "auth" (merge (dict "policies" "/etc/identity-trail") (default dict $config.auth)) }}
+{{- end }}
 {{- range list (list "event_history" "requests_per_second") (list "limits" "filter_log_events_per_second") }}
 {{- $section := get $config (first .) }}
 {{- $rate := get $section (last .) }}

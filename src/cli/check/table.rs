@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::cli::search::table::{accounts_in_words, time_text};
+use crate::cli::search::table::{SCOPE_LIMITED, accounts_in_words, time_text};
 use crate::cli::search::text::printable;
 use crate::grpc::pb::{CheckFinding, CheckState, CheckSummary};
 
@@ -76,6 +76,9 @@ pub fn summary_in_words(summary: &CheckSummary) -> String {
     }
     if summary.bytes_scanned > 0 {
         let _ = write!(text, "; {} bytes scanned", summary.bytes_scanned);
+    }
+    if summary.scope_limited {
+        let _ = write!(text, "\n{SCOPE_LIMITED}");
     }
     text.push('\n');
     text

@@ -17,6 +17,7 @@ use crate::cli::search::{self, Output, SearchArgs};
 use crate::config::Config;
 use crate::federation::HubCredentials;
 use crate::grpc::ServerError;
+use crate::policy::PolicyError;
 use crate::sandbox::args::{ArgsError, SandboxArgs};
 use crate::sandbox::{Denial, Sandbox, StartError};
 use crate::telemetry::admin::AdminError;
@@ -58,6 +59,9 @@ pub enum DemoError {
     /// The configuration that was made for the sandbox is none: a defect.
     #[error("the demo's own configuration is not valid: {0}")]
     Config(#[from] crate::config::ConfigError),
+    /// It names policies, which it never does.
+    #[error("the demo has no policies: {0}")]
+    Policies(#[from] PolicyError),
     /// The demo's own service cannot be reached.
     #[error("cannot reach the demo's own service: {0}")]
     Connect(#[from] tonic::transport::Error),
@@ -91,7 +95,7 @@ pub async fn run(command: DemoCommand) -> Result<(), DemoError> {
         access_key_id: hub.access_key_id.clone(),
         secret_access_key: hub.secret_access_key.clone(),
     };
-    let assembly = Assembly::of(&config, Some(hub), sandbox.clock()).await;
+    let assembly = Assembly::of(&config, Some(hub), sandbox.clock()).await?;
     let mut server = assembly.serve(command.listen).await?;
     let admin = match command.admin_listen {
         Some(listen) => Some(assembly.serve_admin(listen, &server).await?),

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::args::SearchArgs;
 use super::same_question::shell_word;
-use super::table::{accounts_in_words, outcome_in_words, time_text};
+use super::table::{SCOPE_LIMITED, accounts_in_words, outcome_in_words, time_text};
 use super::text::printable;
 use crate::grpc::pb::{
     Completeness, Facet, Facets, OutcomePhase, OutcomeReport, OutcomeState, Reason, ReasonCode,
@@ -83,6 +83,9 @@ pub(super) fn in_words(
             "  events from {} on may still arrive",
             time_text(summary.provisional_from_time.as_ref())
         );
+    }
+    if summary.scope_limited {
+        let _ = writeln!(text, "  {}", SCOPE_LIMITED);
     }
     if !summary.categories_not_searched.is_empty() {
         let names: Vec<String> = summary

@@ -7,7 +7,7 @@ use tonic::Status;
 use tonic::transport::Channel;
 
 use super::args::{Output, SearchArgs};
-use super::table::{accounts_in_words, outcome_in_words, time_text};
+use super::table::{SCOPE_LIMITED, accounts_in_words, outcome_in_words, time_text};
 use super::text::printable;
 use super::{Ended, broken_pipe, json_output, refused};
 use crate::grpc::pb::identity::Kind;
@@ -95,6 +95,9 @@ fn in_words(page: &PlanSearchResponse) -> String {
             page.accounts_total,
             page.scans_total,
         );
+        if page.scope_limited {
+            let _ = writeln!(text, "{SCOPE_LIMITED}\n");
+        }
         for warning in &page.warnings {
             let _ = writeln!(text, "warning: {}\n", printable(warning));
         }

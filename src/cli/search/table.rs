@@ -35,6 +35,10 @@ const HEADER: [&str; 8] = [
     "RESULT",
 ];
 
+/// Said wherever "all accounts" were fewer than the federation has.
+pub const SCOPE_LIMITED: &str =
+    "of the accounts only that the service's policies let you read: the federation has others";
+
 /// A column's share of the line.
 #[derive(Clone, Copy)]
 enum Share {

@@ -48,6 +48,7 @@ fn plan(announced: PlanAnnouncement) -> pb::SearchPlan {
         gaps,
         warnings,
         key_owners,
+        scope_limited,
         resume_token,
     } = announced;
     let (start, end) = bounds(range);
@@ -76,6 +77,7 @@ fn plan(announced: PlanAnnouncement) -> pb::SearchPlan {
         access_key_owners: key_owners.into_iter().map(key_owner).collect(),
         resume_token: resume_token.to_string(),
         warnings,
+        scope_limited,
     }
 }
 
@@ -156,6 +158,7 @@ fn summary(end: Summary) -> Vec<Item> {
         answered,
         provisional_from,
         limited,
+        scope_limited,
         events_sent,
         events_matched,
         events_read,
@@ -209,6 +212,7 @@ fn summary(end: Summary) -> Vec<Item> {
         facets: Some(facets(look)),
         resume_token: resume_token.as_deref().unwrap_or_default().to_owned(),
         inferred,
+        scope_limited,
     };
     reports(others, pb::OutcomePhase::Coverage)
         .into_iter()

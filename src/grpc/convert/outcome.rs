@@ -411,6 +411,7 @@ fn reason_code(code: ReasonCode) -> pb::ReasonCode {
         ReasonCode::ArchiveUnusable => pb::ReasonCode::ArchiveUnusable,
         ReasonCode::AgedOut => pb::ReasonCode::AgedOut,
         ReasonCode::MaxLookupPages => pb::ReasonCode::MaxLookupPages,
+        ReasonCode::NotPermitted => pb::ReasonCode::NotPermitted,
         ReasonCode::UnreadableRecords => pb::ReasonCode::UnreadableRecords,
         ReasonCode::NoLogFiles => pb::ReasonCode::NoLogFiles,
         ReasonCode::MaxEvents => pb::ReasonCode::MaxEvents,

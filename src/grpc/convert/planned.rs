@@ -20,6 +20,7 @@ pub fn to_wire(planned: PlannedSearch) -> (pb::PlanSearchResponse, Vec<Entry>) {
         verifications,
         total,
         probe,
+        scope_limited,
     } = planned;
     let (start, end) = bounds(range);
     let (requests, failures) = match probe {
@@ -40,6 +41,7 @@ pub fn to_wire(planned: PlannedSearch) -> (pb::PlanSearchResponse, Vec<Entry>) {
         }),
         warnings: plan.warnings,
         verifications: verifications.iter().map(verification).collect(),
+        scope_limited,
         ..pb::PlanSearchResponse::default()
     };
     let scans = groups

@@ -18,6 +18,7 @@ use crate::caller::Caller;
 use crate::clock::Clock;
 use crate::plan::facts::{AccountFacts, ArchiveFacts, LogGroupFacts, Routing};
 use crate::plan::{Inventory, Reason, ReasonCode, Scan, ScanTarget};
+use crate::policy::Authorizer;
 use crate::query::record::{ReadFrom, TextOrigin, parse_record};
 use crate::query::{
     AccessKeyId, AccountId, AccountSelector, AskedRange, BackendKind, Case, Event, EventFilter,
@@ -338,6 +339,7 @@ pub fn world_routed(
     let engine = Engine::new(EngineParts {
         clock: Clock::starting_at(Timestamp::from_second(NOW).unwrap()),
         accounts: AccountsView::fixed(Inventory::of_list(accounts)),
+        authorizer: Arc::new(Authorizer::allow_all()),
         accepted_gaps: Arc::default(),
         routing,
         limits,

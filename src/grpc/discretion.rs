@@ -1,0 +1,190 @@
+//! The last word on what messages tell of accounts, as [`crate::search::admission`] is on events:
+//! whoever may read some of the federation's accounts only is told the ids of these only, wherever
+//! in a text they stand. What AWS says when it refuses something, an archive's or a trail's ARN, a bucket's
+//! name: they name accounts that are not the caller's.
+//!
+//! Works on the messages as their descriptors show them, so that a field which is added is held to it
+//! too. Events are not looked into: a record of an account that the caller may read is theirs, whomever
+//! it names.
+
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+use prost::Message;
+use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, Value};
+use tonic::Status;
+
+use super::pb::search_events_response::Item;
+use super::{pb, status};
+use crate::policy::Access;
+
+/// Stands for an account's id.
+const WITHHELD: &str = "[withheld]";
+/// An account's id has so many digits.
+const DIGITS: usize = 12;
+/// Fields in which digits mean nothing.
+const TOKENS: [&str; 3] = ["resume_token", "next_page_token", "page_token"];
+
+static DESCRIPTORS: LazyLock<DescriptorPool> = LazyLock::new(|| {
+    DescriptorPool::decode(pb::FILE_DESCRIPTOR_SET)
+        .expect("the descriptors were compiled together with the code")
+});
+
+/// A message of the API, by its name there.
+pub trait Named: Message + Default {
+    /// The name.
+    const NAME: &'static str;
+}
+
+macro_rules! named {
+    ($($name:ident),*) => {
+        $(impl Named for pb::$name {
+            const NAME: &'static str = concat!("identitytrail.v1.", stringify!($name));
+        })*
+    };
+}
+
+named!(
+    SearchEventsRequest,
+    SearchEventsResponse,
+    PlanSearchRequest,
+    PlanSearchResponse,
+    ListAccountsRequest,
+    ListAccountsResponse,
+    CheckAccountsRequest,
+    CheckAccountsResponse
+);
+
+/// What one request's answer may tell.
+#[derive(Debug, Clone)]
+pub struct Discretion {
+    /// The ids that may be told; `None`: all.
+    tellable: Option<HashSet<String>>,
+}
+
+impl Discretion {
+    /// For a caller to whom everything may be told.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { tellable: None }
+    }
+
+    /// For a caller with this access. What the request itself says is no secret to whoever made it.
+    pub fn of<R: Named>(access: &Access, request: &R) -> Result<Self, Status> {
+        if !access.limited {
+            return Ok(Self::none());
+        }
+        let inventory = &access.inventory;
+        let searchable = inventory.accounts.iter().map(|account| account.id);
+        let left_out = inventory.left_out.iter().map(|account| account.id);
+        let mut tellable: HashSet<String> = searchable
+            .chain(left_out)
+            .map(|id| id.to_string())
+            .collect();
+        each_text(&mut dynamic(request)?, &mut |text| {
+            tellable.extend(ids(text).map(|(_, id)| id.to_owned()));
+        });
+        Ok(Self {
+            tellable: Some(tellable),
+        })
+    }
+
+    /// The message as it may be told.
+    pub fn told<R: Named>(&self, message: R) -> Result<R, Status> {
+        let Some(tellable) = &self.tellable else {
+            return Ok(message);
+        };
+        let mut message = dynamic(&message)?;
+        each_text(&mut message, &mut |text| withhold(text, tellable));
+        R::decode(message.encode_to_vec().as_slice()).map_err(|_| status::defect())
+    }
+
+    /// A message of a search as it may be told.
+    pub fn told_of_search(
+        &self,
+        mut message: pb::SearchEventsResponse,
+    ) -> Result<pb::SearchEventsResponse, Status> {
+        match (&mut message.item, &self.tellable) {
+            (_, None) => Ok(message),
+            (Some(Item::Event(event)), Some(tellable)) => {
+                // Of an event only where it was read is the service's own.
+                let file = event
+                    .provenance
+                    .as_mut()
+                    .and_then(|it| it.log_file.as_mut());
+                if let Some(file) = file {
+                    withhold(file, tellable);
+                }
+                Ok(message)
+            }
+            (_, Some(_)) => self.told(message),
+        }
+    }
+}
+
+fn dynamic<R: Named>(message: &R) -> Result<DynamicMessage, Status> {
+    let descriptor: MessageDescriptor = DESCRIPTORS
+        .get_message_by_name(R::NAME)
+        .ok_or_else(status::defect)?;
+    let bytes = message.encode_to_vec();
+    DynamicMessage::decode(descriptor, bytes.as_slice()).map_err(|_| status::defect())
+}
+
+/// Every text of a message but for tokens. A text of a list that is emptied leaves it.
+fn each_text(message: &mut DynamicMessage, visit: &mut dyn FnMut(&mut String)) {
+    for (field, value) in message.fields_mut() {
+        if !TOKENS.contains(&field.name()) {
+            each_text_of(value, visit);
+        }
+    }
+}
+
+fn each_text_of(value: &mut Value, visit: &mut dyn FnMut(&mut String)) {
+    match value {
+        Value::String(text) => visit(text),
+        Value::Message(message) => each_text(message, visit),
+        Value::List(values) => {
+            for value in values.iter_mut() {
+                each_text_of(value, visit);
+            }
+            values.retain(|value| !matches!(value, Value::String(text) if text.is_empty()));
+        }
+        Value::Map(values) => values
+            .values_mut()
+            .for_each(|value| each_text_of(value, visit)),
+        Value::Bool(_)
+        | Value::I32(_)
+        | Value::I64(_)
+        | Value::U32(_)
+        | Value::U64(_)
+        | Value::F32(_)
+        | Value::F64(_)
+        | Value::EnumNumber(_)
+        | Value::Bytes(_) => {}
+    }
+}
+
+/// Takes ids out of a text; one that is nothing but an id is empty then.
+fn withhold(text: &mut String, tellable: &HashSet<String>) {
+    let hidden: Vec<usize> = ids(text)
+        .filter(|(_, id)| !tellable.contains(*id))
+        .map(|(at, _)| at)
+        .collect();
+    if !hidden.is_empty() && text.len() == DIGITS {
+        text.clear();
+    }
+    for at in hidden.into_iter().rev() {
+        if at < text.len() {
+            text.replace_range(at..at + DIGITS, WITHHELD);
+        }
+    }
+}
+
+/// What may be an account's id, and where: exactly so many digits.
+fn ids(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let digits = text.split(|c: char| !c.is_ascii_digit());
+    let start = text.as_ptr() as usize;
+    digits
+        .filter(|run| run.len() == DIGITS)
+        .map(move |run| (run.as_ptr() as usize - start, run))
+}
