@@ -19,7 +19,7 @@ use crate::caller::Caller;
 use crate::check::Checker;
 use crate::config::Limits;
 use crate::plan::Inventory;
-use crate::policy::{Question, Rpc};
+use crate::policy::Question;
 use crate::query::EventTime;
 use crate::search::{Engine, SearchItem};
 
@@ -79,7 +79,7 @@ impl IdentityTrailService for IdentityTrail {
         let query = event_query(request.get_ref(), &self.rules())?;
         let scope = self
             .engine
-            .scope(query, Arc::clone(&caller), Rpc::SearchEvents)?;
+            .scope(query, Arc::clone(&caller), Question::SearchEvents)?;
         let discretion = Discretion::of(scope.access(), request.get_ref())?;
         let items = self.engine.begin(scope, deadline)?;
         Ok(Response::new(told(
@@ -106,7 +106,7 @@ impl IdentityTrailService for IdentityTrail {
             ..self.rules()
         };
         let query = event_query(&search, &rules)?;
-        let scope = self.engine.scope(query, caller, Rpc::PlanSearch)?;
+        let scope = self.engine.scope(query, caller, Question::PlanSearch)?;
         let discretion = Discretion::of(scope.access(), &request)?;
         let planned = self
             .engine

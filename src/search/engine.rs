@@ -23,7 +23,7 @@ use crate::clock::Clock;
 use crate::plan::facts::{AcceptedGap, AccountFacts, ArchiveFacts, LogGroupFacts, Routing};
 use crate::plan::inventory::NotSelected;
 use crate::plan::{Facts, Inventory, Reason, Scan, ScanTarget};
-use crate::policy::{Access, Authorizer, Denial, Question, Refused, Rpc, SearchQuestion};
+use crate::policy::{Access, Authorizer, Denial, Question, Refused, SearchQuestion};
 use crate::query::{AccessKeyId, AccountId, EventQuery};
 use crate::telemetry::Metrics;
 
@@ -247,7 +247,7 @@ impl Engine {
         caller: Arc<Caller>,
         deadline: Option<Instant>,
     ) -> Result<SearchStream, Refusal> {
-        let scope = self.scope(query, caller, Rpc::SearchEvents)?;
+        let scope = self.scope(query, caller, Question::SearchEvents)?;
         self.begin(scope, deadline)
     }
 
@@ -276,19 +276,15 @@ impl Engine {
         Ok(stream::unfold(search, next).boxed())
     }
 
-    /// What `caller` may read to answer `query`: all that is decided before anything is looked up. The
-    /// same for a search that is resumed: its token grants nothing.
+    /// What `caller` may read to answer `query`, asked to be run or to be planned: all that is decided
+    /// before anything is looked up. The same for a search that is resumed: its token grants nothing.
     pub fn scope(
         &self,
         query: EventQuery,
         caller: Arc<Caller>,
-        rpc: Rpc,
+        asked: fn(SearchQuestion) -> Question,
     ) -> Result<Scope, Refusal> {
-        let asked = SearchQuestion::of(&query, self.clock().now());
-        let question = match rpc {
-            Rpc::PlanSearch => Question::PlanSearch(asked),
-            _ => Question::SearchEvents(asked),
-        };
+        let question = asked(SearchQuestion::of(&query, self.clock().now()));
         let select =
             |inventory: &Inventory| inventory.select(&query.account_ids, &query.account_selector);
         let ids = |inventory: &Inventory| {

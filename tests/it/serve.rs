@@ -115,6 +115,42 @@ fn a_configuration_is_checked_without_starting() {
     assert_eq!(checked(&everywhere, &["--insecure"]).0, Some(0));
 }
 
+#[test]
+fn policies_are_checked_with_the_configuration() {
+    let dir = TempDir::new().unwrap();
+    let policies = dir.path().join("policies.cedar");
+    let more = format!("auth: {{policies: {}}}\n", policies.display());
+    let config = write(dir.path(), &yaml("127.0.0.1:0", &more));
+    for (text, place) in [
+        (None, "policies.cedar: cannot read"),
+        (
+            Some("permit (principal, action, resourc);"),
+            "policies.cedar:1:",
+        ),
+        (
+            // The accounts are listed: nobody knows where they lie.
+            Some("permit (principal, action, resource in OrganizationalUnit::\"/A\");"),
+            "organizational units",
+        ),
+        (Some("permit (principal, action, resource);"), ""),
+    ] {
+        if let Some(text) = text {
+            std::fs::write(&policies, text).unwrap();
+        }
+        let expected = if place.is_empty() { 0 } else { 2 };
+        let flags: &[&[&str]] = if place.is_empty() {
+            &[&["--check-config"]]
+        } else {
+            &[&["--check-config"], &[]]
+        };
+        for flags in flags {
+            let output = serve(&config, flags).output().unwrap();
+            assert_eq!(output.status.code(), Some(expected), "{output:?}");
+            assert!(stderr(&output).contains(place), "{}", stderr(&output));
+        }
+    }
+}
+
 /// A process that does not outlive the test.
 struct Running(Child);
 
