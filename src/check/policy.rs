@@ -156,8 +156,8 @@ mod tests {
             .map(|it| format!("{}: {}", it.attach_to, it.statement_json))
             .collect();
         insta::assert_snapshot!(told.join("\n"), @r#"
-        a policy of arn:aws:iam::111122223333:role/trail: {"Action":"sts:AssumeRole","Effect":"Allow","Resource":"arn:aws:iam::444455556666:role/audit/reader"}
-        the trust policy of arn:aws:iam::444455556666:role/audit/reader: {"Action":"sts:AssumeRole","Condition":{"StringEquals":{"sts:ExternalId":"THE-CONFIGURED-EXTERNAL-ID"}},"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:role/trail"}}
+        a policy of arn:aws:iam::111122223333:role/trail: {"Effect":"Allow","Action":"sts:AssumeRole","Resource":"arn:aws:iam::444455556666:role/audit/reader"}
+        the trust policy of arn:aws:iam::444455556666:role/audit/reader: {"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:role/trail"},"Action":"sts:AssumeRole","Condition":{"StringEquals":{"sts:ExternalId":"THE-CONFIGURED-EXTERNAL-ID"}}}
         "#);
     }
 
@@ -171,7 +171,7 @@ mod tests {
             "athena:GetTableMetadata",
             Some(&role()),
         );
-        insta::assert_snapshot!(denied[0].statement_json, @r#"{"Action":"glue:GetTable","Effect":"Allow","Resource":"arn:aws:glue:eu-west-1:444455556666:catalog"}"#);
+        insta::assert_snapshot!(denied[0].statement_json, @r#"{"Effect":"Allow","Action":"glue:GetTable","Resource":"arn:aws:glue:eu-west-1:444455556666:catalog"}"#);
         assert_eq!(
             denied[0].attach_to,
             "a policy of arn:aws:iam::444455556666:role/reader"
@@ -181,7 +181,7 @@ mod tests {
             "cloudtrail:LookupEvents",
             Some(&role()),
         );
-        insta::assert_snapshot!(silent[0].statement_json, @r#"{"Action":"cloudtrail:LookupEvents","Effect":"Allow","Resource":"*"}"#);
+        insta::assert_snapshot!(silent[0].statement_json, @r#"{"Effect":"Allow","Action":"cloudtrail:LookupEvents","Resource":"*"}"#);
     }
 
     #[test]

@@ -108,11 +108,12 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     }
     let mut signals = Signals::new()?;
     let assembly = Assembly::counting(&config, None, Clock::system(), &metrics).await?;
-    match assembly.authorizer.policies() {
-        Some(policies) => tracing::info!(policies, "callers may ask what the policies allow"),
-        None => tracing::info!(
+    if let Some(policies) = assembly.authorizer.policies() {
+        tracing::info!(policies, "callers may ask what the policies allow");
+    } else {
+        tracing::info!(
             "no auth.policies are configured: everybody who may call may ask everything"
-        ),
+        );
     }
     let mut server = assembly.serve(config.listen).await?;
     let admin = match config.telemetry.admin_listen {

@@ -115,9 +115,9 @@ fn an_account_id_without_quotes_keeps_its_leading_zero() {
 fn a_refusal_names_the_key_the_line_and_what_is_allowed() {
     for (text, line, words) in [
         (
-            with("regions: [us-east-1]", "regions: [us-east-1]\nauth: {}"),
+            with("regions: [us-east-1]", "regions: [us-east-1]\nauthz: {}"),
             8,
-            &["auth"][..],
+            &["authz"][..],
         ),
         (
             with("regions: [us-east-1]", "regions: []"),

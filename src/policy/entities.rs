@@ -34,7 +34,7 @@ pub(super) fn group_uids(caller: &Caller) -> HashSet<EntityUid> {
 }
 
 /// The accounts of an inventory, those left out too, with the units that they lie in.
-pub(super) fn accounts(inventory: &Inventory) -> Result<Entities, EntitiesError> {
+pub(super) fn accounts(inventory: &Inventory) -> Result<Entities, Box<EntitiesError>> {
     let searchable =
         (inventory.accounts.iter()).map(|it| (it.id, it.name.as_deref(), it.membership()));
     let left_out =
@@ -54,11 +54,14 @@ pub(super) fn accounts(inventory: &Inventory) -> Result<Entities, EntitiesError>
             .into_iter()
             .map(|(id, parents)| Entity::new_no_attrs(id, parents)),
     );
-    Entities::from_entities(entities, Some(&SCHEMA))
+    Ok(Entities::from_entities(entities, Some(&SCHEMA))?)
 }
 
 /// `accounts` and the caller.
-pub(super) fn with_caller(accounts: &Entities, caller: &Caller) -> Result<Entities, EntitiesError> {
+pub(super) fn with_caller(
+    accounts: &Entities,
+    caller: &Caller,
+) -> Result<Entities, Box<EntitiesError>> {
     let (authentication, issuer) = match &caller.authentication {
         Authentication::None => ("none", None),
         Authentication::InProcess => ("in_process", None),
@@ -78,7 +81,7 @@ pub(super) fn with_caller(accounts: &Entities, caller: &Caller) -> Result<Entiti
     let of_caller = Entity::new(caller_uid(caller), attributes, groups.clone())
         .expect("plain values need no evaluation");
     let groups = groups.into_iter().map(Entity::with_uid);
-    (accounts.clone()).add_entities(groups.chain([of_caller]), Some(&SCHEMA))
+    Ok((accounts.clone()).add_entities(groups.chain([of_caller]), Some(&SCHEMA))?)
 }
 
 fn account(

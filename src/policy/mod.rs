@@ -19,7 +19,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use cedar_policy::entities_errors::EntitiesError;
@@ -61,12 +61,15 @@ pub struct KnownOfAccounts {
     pub organizational_units: bool,
 }
 
+/// By RPC and the caller's name.
+type Judges = HashMap<(Rpc, Arc<str>), (Arc<Caller>, Arc<Judge>)>;
+
 /// The judges for one set of policies and one inventory.
 struct Bench {
     policies: Arc<Policies>,
     inventory: Arc<Inventory>,
     accounts: Entities,
-    judges: Mutex<HashMap<(Rpc, Arc<str>), (Arc<Caller>, Arc<Judge>)>>,
+    judges: Mutex<Judges>,
 }
 
 /// What a caller may read, for one request.
@@ -260,7 +263,7 @@ impl Rules {
         caller: &Arc<Caller>,
         rpc: Rpc,
         inventory: &Arc<Inventory>,
-    ) -> Result<Arc<Judge>, EntitiesError> {
+    ) -> Result<Arc<Judge>, Box<EntitiesError>> {
         let policies = self.policies.load_full();
         let bench = match self.bench.load_full() {
             Some(bench) if bench.is_for(&policies, inventory) => bench,
@@ -284,7 +287,7 @@ impl Bench {
         Arc::ptr_eq(&self.policies, policies) && Arc::ptr_eq(&self.inventory, inventory)
     }
 
-    fn judge(&self, caller: &Arc<Caller>, rpc: Rpc) -> Result<Arc<Judge>, EntitiesError> {
+    fn judge(&self, caller: &Arc<Caller>, rpc: Rpc) -> Result<Arc<Judge>, Box<EntitiesError>> {
         let key = (rpc, Arc::clone(&caller.name));
         let known = self.judges().get(&key).cloned();
         match known {
@@ -310,9 +313,7 @@ impl Bench {
         }
     }
 
-    fn judges(
-        &self,
-    ) -> std::sync::MutexGuard<'_, HashMap<(Rpc, Arc<str>), (Arc<Caller>, Arc<Judge>)>> {
+    fn judges(&self) -> MutexGuard<'_, Judges> {
         self.judges.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

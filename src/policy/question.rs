@@ -142,11 +142,10 @@ impl Question {
     pub(super) fn others(&self, aspects: &[Aspect]) -> Vec<Self> {
         let may = |aspect| aspects.contains(&aspect);
         match self {
-            Self::ListAccounts => Vec::new(),
             Self::CheckAccounts { .. } if may(Aspect::Lookback) => vec![Self::CheckAccounts {
                 lookback_seconds: 0,
             }],
-            Self::CheckAccounts { .. } => Vec::new(),
+            Self::ListAccounts | Self::CheckAccounts { .. } => Vec::new(),
             Self::SearchEvents(search) => search.others(may).map(Self::SearchEvents).collect(),
             Self::PlanSearch(search) => search.others(may).map(Self::PlanSearch).collect(),
         }
@@ -176,15 +175,16 @@ impl SearchQuestion {
     }
 
     fn others(&self, may: impl Fn(Aspect) -> bool) -> impl Iterator<Item = Self> {
-        let views = match may(Aspect::RecordView) {
-            true => vec![RecordView::None, RecordView::Fields, RecordView::Full],
-            false => vec![self.record_view],
+        let views = if may(Aspect::RecordView) {
+            vec![RecordView::None, RecordView::Fields, RecordView::Full]
+        } else {
+            vec![self.record_view]
         };
-        let kinds = match may(Aspect::IdentityKind) {
-            true => (KINDS.iter().map(|kind| BTreeSet::from([*kind])))
-                .chain([BTreeSet::new()])
-                .collect(),
-            false => vec![self.identity_kinds.clone()],
+        let kinds: Vec<BTreeSet<&'static str>> = if may(Aspect::IdentityKind) {
+            let single = KINDS.iter().map(|kind| BTreeSet::from([*kind]));
+            single.chain([BTreeSet::new()]).collect()
+        } else {
+            vec![self.identity_kinds.clone()]
         };
         let lookback_seconds = if may(Aspect::Lookback) {
             0

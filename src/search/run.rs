@@ -189,7 +189,6 @@ impl Search {
             verification: Verification::default(),
             verification_begun: false,
             position: (self.context.query.resume.as_ref()).and_then(|r| r.position.clone()),
-            scope_limited: is_limited(&self.context.query, &self.accounts),
             plan,
         }
     }
@@ -408,10 +407,11 @@ impl Search {
             self.send(late);
         }
         self.tell();
+        let scope_limited = is_limited(&self.context.query, &self.accounts);
         let (Some(running), Some(tokens)) = (self.running.take(), &self.tokens) else {
             return;
         };
-        let summary = running.summary(stop, &self.context, tokens);
+        let summary = running.summary(stop, &self.context, tokens, scope_limited);
         self.observed.ended(&summary);
         self.ready.push_back(SearchItem::Summary(Box::new(summary)));
     }

@@ -48,8 +48,6 @@ pub(super) struct Running {
     pub routing: Routing,
     pub hand_overs: HandOvers,
     pub position: Option<EventKey>,
-    /// All accounts were asked about, and the caller may not read all.
-    pub scope_limited: bool,
 }
 
 impl Running {
@@ -181,6 +179,7 @@ impl Running {
         stop: StopReason,
         context: &SearchContext,
         tokens: &TokenWriter,
+        scope_limited: bool,
     ) -> Summary {
         self.keep_gathered();
         for lane in 0..self.lanes.len() {
@@ -227,7 +226,7 @@ impl Running {
             provisional_from: (self.plan.settled_until < query.range.end())
                 .then_some(self.plan.settled_until.max(query.range.start())),
             limited: stop == StopReason::MaxEvents,
-            scope_limited: self.scope_limited,
+            scope_limited,
             events_sent: match query.record_view {
                 RecordView::None => 0,
                 _ => self.events_matched,

@@ -240,7 +240,7 @@ mod tests {
         )]);
         assert_eq!(
             rebuilt.unwrap().json,
-            r#"{"userIdentity":{"sessionContext":{"webIdFederationData":{"attributes":{"aud":"x"},"federatedProvider":"p"}}}}"#
+            r#"{"userIdentity":{"sessionContext":{"webIdFederationData":{"federatedProvider":"p","attributes":{"aud":"x"}}}}}"#
         );
     }
 

@@ -132,6 +132,7 @@ mod tests {
             needs_fix: 2,
             not_checked: 1,
             bytes_scanned: 17,
+            scope_limited: false,
         };
         let text = finding_in_words(&denied) + &finding_in_words(&days);
         insta::assert_snapshot!(text + &summary_in_words(&summary), @r#"

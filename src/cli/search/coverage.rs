@@ -85,7 +85,7 @@ pub(super) fn in_words(
         );
     }
     if summary.scope_limited {
-        let _ = writeln!(text, "  {}", SCOPE_LIMITED);
+        let _ = writeln!(text, "  {SCOPE_LIMITED}");
     }
     if !summary.categories_not_searched.is_empty() {
         let names: Vec<String> = summary

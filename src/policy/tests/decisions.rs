@@ -69,7 +69,7 @@ fn each_rule_allows_what_it_says_and_no_more() {
             &[2],
         ),
         (
-            r#"principal, action, resource in [Account::"000000000002", OrganizationalUnit::"/Workloads/Dev"]"#,
+            r#"principal, action, resource) when { resource == Account::"000000000002" || resource in OrganizationalUnit::"/Workloads/Dev" "#,
             &[2, 3],
         ),
         (
@@ -106,9 +106,10 @@ fn each_rule_allows_what_it_says_and_no_more() {
             &[1, 2, 3, 4],
         ),
     ] {
-        let text = match rule.contains(" when ") {
-            true => format!("permit ({rule}}};"),
-            false => format!("permit ({rule});"),
+        let text = if rule.contains(" when ") {
+            format!("permit ({rule}}};")
+        } else {
+            format!("permit ({rule});")
         };
         let found = readable(&text, &alice, search());
         match expected {
@@ -325,11 +326,11 @@ fn an_arn_is_of_the_kind_that_it_is_read_for_too() {
         ("arn:aws:iam::111122223333:user/alice", Some("user_name")),
         ("arn:aws:iam::111122223333:role/deploy", Some("role_name")),
         (
-            "arn:aws:sts::111122223333:assumed-role/deploy/x",
+            "arn:aws:sts::111122223333:assumed-role/deploy/ci",
             Some("role_session"),
         ),
         ("arn:aws:iam::111122223333:root", Some("root")),
-        ("arn:aws:sts::111122223333:federated-user/x", None),
+        ("arn:aws:sts::111122223333:federated-user/bob", None),
     ] {
         let identity = Identity::Arn(arn.parse().unwrap());
         let question = SearchQuestion::of(&query(&[identity], range, AskedRange::default()), now);
