@@ -31,6 +31,10 @@ use crate::telemetry::metrics::{ScanEnd, Unit};
 /// What a page is assumed to take before it is known: 50 records of a generous size.
 const ASSUMED_PAGE_BYTES: u64 = 64 * 1024;
 
+/// What the events of a lane take while they wait unpacked: a page in the merge and the one read ahead,
+/// each of 50 events that take some 5 KiB with what their records hold.
+const UNPACKED_LANE_BYTES: u64 = 512 * 1024;
+
 /// Steps at once that need no memory. What the merge waits for is held sooner or later, so more of
 /// them cost no more memory, but for what AWS's answers take while they are read.
 const WITHOUT_MEMORY: usize = 64;
@@ -168,7 +172,8 @@ impl FanOut {
         traces: ScanTraces,
     ) -> Self {
         let order = context.query.order;
-        let packs = scans.len() as u64 * ASSUMED_PAGE_BYTES > memory.bytes() / 2;
+        // Well before they fill it: a step that finds no memory has lost its turn in the pacing.
+        let packs = scans.len() as u64 * UNPACKED_LANE_BYTES > memory.bytes() / 2;
         Self {
             runnable: (scans.iter().enumerate())
                 .map(|(lane, scan)| (order.rank(order.first(scan.range)), lane))
