@@ -23,6 +23,7 @@
 //! | [`check`] | whether accounts and archives are as declared, probed live | naming the AWS SDK |
 //! | [`federation`] | account inventory, sessions, pacing | knowing what a search is |
 //! | [`backend`] | reading one scan from AWS | merging, retrying elsewhere |
+//! | [`audit`] | one line for each request: who asked what | blocking the runtime; losing a line |
 //! | [`grpc`] | the wire: proto ⇄ domain, status codes | deciding anything about AWS |
 //! | [`telemetry`] | logs, traces and metrics: what whoever does something says or counts it with | knowing who does it |
 //! | [`cli`] | one file per subcommand, and the one place where the parts are put together | deciding anything |
@@ -32,6 +33,7 @@
 //! `grpc` and `cli` name tonic and the generated types.
 #![forbid(unsafe_code)]
 
+pub mod audit;
 pub mod backend;
 pub mod caller;
 pub mod check;

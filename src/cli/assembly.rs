@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::transport::Channel;
 
+use crate::audit::AuditLog;
 use crate::backend::athena::Athena;
 use crate::backend::event_history::EventHistory;
 use crate::backend::logs::Logs;
@@ -42,6 +43,8 @@ pub struct Assembly {
     /// What callers may ask.
     pub authorizer: Arc<Authorizer>,
     limits: Limits,
+    /// Where each request over the network is recorded.
+    audit: AuditLog,
     athena: Arc<Athena>,
     /// Keeps the accounts current; ends with `drain`.
     discovery: AbortOnDropHandle<()>,
@@ -140,12 +143,19 @@ impl Assembly {
             checker,
             authorizer,
             limits: config.limits.clone(),
+            audit: AuditLog::none(),
             federation,
             athena,
             discovery: AbortOnDropHandle::new(tokio::spawn(discovery)),
             logs,
             drain,
         })
+    }
+
+    /// Records each request that it serves from now on.
+    #[must_use]
+    pub fn with_audit(self, audit: AuditLog) -> Self {
+        Self { audit, ..self }
     }
 
     /// Serves on `listen`; port 0 picks a free one. Once: shutting that server down drains the
@@ -169,6 +179,7 @@ impl Assembly {
             engine: self.engine.clone(),
             checker: Arc::clone(&self.checker),
             limits: self.limits.clone(),
+            audit: self.audit.clone(),
             drain: self.drain.clone(),
             probe,
             pace: ReadinessPace::default(),
@@ -200,8 +211,8 @@ impl Assembly {
         .await
     }
 
-    /// Ends what searches left behind in AWS, within `patience`. To be called when no search runs
-    /// any more, as after [`Server::shut_down`].
+    /// Ends what searches left behind in AWS, within `patience`, and then the audit log, within as
+    /// much. To be called when no search runs any more, as after [`Server::shut_down`].
     pub async fn finish(self, patience: Duration) {
         self.drain.cancel();
         // It ends at its next await; nothing of it is left in AWS.
@@ -211,6 +222,8 @@ impl Assembly {
         if let Ok(Err(error)) = discovery {
             tracing::error!("the discovery of accounts had died: {error}");
         }
+        // Last: what ran until now is recorded too.
+        self.audit.finish(patience).await;
     }
 
     /// Waits until the accounts are known, or for the reason why the first attempt failed.

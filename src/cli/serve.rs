@@ -10,6 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::BAD_USAGE;
 use crate::assembly::{self, Assembly};
+use crate::audit::AuditLog;
 use crate::clock::Clock;
 use crate::config::{self, Config, ConfigError};
 use crate::grpc::ServerError;
@@ -59,9 +60,17 @@ pub enum ServeError {
          listen on 127.0.0.1, put something in front that has both, or pass --insecure"
     )]
     Unprotected(SocketAddr),
+    /// The audit log cannot be opened.
+    #[error("audit: cannot append to {to}: {source}")]
+    Audit {
+        /// Where it was to be written.
+        to: String,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// Signals cannot be listened for.
     #[error("cannot listen for signals: {0}")]
-    Signals(#[from] std::io::Error),
+    Signals(std::io::Error),
     /// The server does not start, or broke.
     #[error(transparent)]
     Server(#[from] ServerError),
@@ -74,7 +83,11 @@ impl ServeError {
     /// Whether it is for whoever wrote the command or the configuration to mend.
     fn is_bad_usage(&self) -> bool {
         match self {
-            Self::Config(_) | Self::Policies(_) | Self::Telemetry(_) | Self::Unprotected(_) => true,
+            Self::Config(_)
+            | Self::Policies(_)
+            | Self::Telemetry(_)
+            | Self::Unprotected(_)
+            | Self::Audit { .. } => true,
             Self::Signals(_) | Self::Server(_) | Self::Admin(_) => false,
         }
     }
@@ -106,8 +119,14 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
         println!("{}: the configuration is valid", args.config.display());
         return Ok(());
     }
-    let mut signals = Signals::new()?;
-    let assembly = Assembly::counting(&config, None, Clock::system(), &metrics).await?;
+    let mut signals = Signals::new().map_err(ServeError::Signals)?;
+    let audit = AuditLog::open(&config.audit.to).map_err(|source| ServeError::Audit {
+        to: config.audit.to.to_string(),
+        source,
+    })?;
+    let assembly = Assembly::counting(&config, None, Clock::system(), &metrics)
+        .await?
+        .with_audit(audit.clone());
     if let Some(policies) = assembly.authorizer.policies() {
         tracing::info!(policies, "callers may ask what the policies allow");
     } else {
@@ -128,9 +147,23 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
         archives = config.archives.len(),
         "serving"
     );
-    tokio::select! {
-        () = signals.next() => tracing::info!("shutting down: running searches end with a summary"),
-        ended = server.ended() => ended?,
+    loop {
+        tokio::select! {
+            told = signals.next() => match told {
+                Told::End => {
+                    tracing::info!("shutting down: running searches end with a summary");
+                    break;
+                }
+                Told::HangUp => {
+                    tracing::info!("opening the audit log anew");
+                    audit.reopen();
+                }
+            },
+            ended = server.ended() => {
+                assembly.finish(STOP_GRACE).await;
+                return Ok(ended?);
+            }
+        }
     }
     let shutdown = async {
         let ended = server.shut_down(DRAIN_GRACE).await;
@@ -140,7 +173,7 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     };
     tokio::select! {
         ended = shutdown => Ok(ended?),
-        () = signals.next() => {
+        () = signals.end() => {
             tracing::warn!("a second signal: ending at once");
             Ok(())
         }
@@ -155,10 +188,17 @@ fn check_exposure(config: &Config, insecure: bool) -> Result<(), ServeError> {
     }
 }
 
-/// SIGTERM and SIGINT.
+/// SIGTERM and SIGINT, which end the service, and SIGHUP.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
+}
+
+/// What a signal means.
+enum Told {
+    End,
+    HangUp,
 }
 
 impl Signals {
@@ -166,13 +206,20 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
         })
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Told {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => Told::End,
+            _ = self.interrupt.recv() => Told::End,
+            _ = self.hangup.recv() => Told::HangUp,
         }
+    }
+
+    /// Waits for one that ends the service.
+    async fn end(&mut self) {
+        while !matches!(self.next().await, Told::End) {}
     }
 }

@@ -7,6 +7,7 @@
 pub mod accepted_gaps;
 pub mod accounts;
 pub mod archives;
+pub mod audit;
 pub mod auth;
 pub mod event_history;
 pub mod hub;
@@ -29,6 +30,7 @@ use serde_saphyr::Spanned;
 pub use accepted_gaps::AcceptedGap;
 pub use accounts::{Access, Accounts, ExternalId, Organization};
 pub use archives::Archive;
+pub use audit::{Audit, AuditTarget};
 pub use auth::Auth;
 pub use event_history::EventHistory;
 pub use hub::Hub;
@@ -74,6 +76,9 @@ pub struct Config {
     /// What requests and the process may use.
     #[serde(default)]
     pub limits: Limits,
+    /// The audit log, which `serve` keeps.
+    #[serde(default)]
+    pub audit: Audit,
     /// Who may call, and what callers may ask.
     #[serde(default)]
     pub auth: Auth,
@@ -210,6 +215,7 @@ impl Config {
             accepted_gaps: Vec::new(),
             routing: Routing::default(),
             limits: Limits::default(),
+            audit: Audit::default(),
             auth: Auth::default(),
             telemetry: Telemetry::default(),
         }

@@ -126,7 +126,7 @@ fn code_in(headers: &HeaderMap) -> Option<&'static str> {
 }
 
 /// The code as the gRPC specification spells it.
-fn name(code: Code) -> &'static str {
+pub(super) fn name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
         Code::Cancelled => "CANCELLED",

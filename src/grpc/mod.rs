@@ -1,12 +1,15 @@
 //! The wire: proto ⇄ domain, status codes, the tonic service and server.
 
 pub mod accounts;
+mod asked;
 pub mod caller;
 pub mod check;
 pub mod convert;
 mod counted;
 pub mod discretion;
+pub mod edge;
 pub mod in_process;
+pub mod json;
 pub mod plan_search;
 pub mod readiness;
 pub mod server;

@@ -14,10 +14,12 @@ use tonic_health::server::HealthService;
 use tower::layer::util::{Identity, Stack};
 
 use super::counted::CountRequests;
+use super::edge::EdgeLayer;
 use super::pb;
 use super::pb::identity_trail_service_server::IdentityTrailServiceServer;
 use super::readiness::{self, Probe, ReadinessPace};
 use super::service::IdentityTrail;
+use crate::audit::AuditLog;
 use crate::check::Checker;
 use crate::config::Limits;
 use crate::search::Engine;
@@ -39,6 +41,8 @@ pub struct ServerParts {
     pub checker: Arc<Checker>,
     /// What one request may ask.
     pub limits: Limits,
+    /// Where each request is recorded.
+    pub audit: AuditLog,
     /// The engine's own: cancelling it shuts the server down, and ends its searches with a summary.
     pub drain: CancellationToken,
     /// Says whether the service is ready.
@@ -102,6 +106,7 @@ impl Server {
             ),
             HealthServer::new(HealthService::from_health_reporter(health.clone())),
             parts.metrics,
+            EdgeLayer::new(parts.audit),
         );
         let (ready, is_ready) = watch::channel(false);
         let reporter = readiness::Reporter::new(health, ready);
@@ -157,7 +162,8 @@ fn router(
     service: IdentityTrail,
     health: HealthServer<HealthService>,
     metrics: Metrics,
-) -> tonic::transport::server::Router<Stack<CountRequests, Identity>> {
+    edge: EdgeLayer,
+) -> tonic::transport::server::Router<Stack<EdgeLayer, Stack<CountRequests, Identity>>> {
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(pb::FILE_DESCRIPTOR_SET)
@@ -167,10 +173,11 @@ fn router(
     };
     let valid = "the descriptors were compiled together with the code";
     tonic::transport::Server::builder()
-        .layer(CountRequests(metrics))
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
+        .layer(CountRequests(metrics))
+        .layer(edge)
         .add_service(
             IdentityTrailServiceServer::new(service).max_decoding_message_size(MAX_REQUEST_BYTES),
         )

@@ -10,13 +10,16 @@ use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
 use super::accounts::{self, Listing};
+use super::asked::asked;
 use super::caller::caller;
-use super::convert::{Findings, Rejection, Rules, event_query, responses};
+use super::convert::{self, Findings, Rejection, Rules, event_query, responses};
 use super::discretion::Discretion;
+use super::edge::record;
 use super::pb::identity_trail_service_server::IdentityTrailService;
 use super::{check, pb, plan_search, status};
+use crate::audit::{Accounts, Record};
 use crate::caller::Caller;
-use crate::check::Checker;
+use crate::check::{CheckItem, Checker};
 use crate::config::Limits;
 use crate::plan::Inventory;
 use crate::policy::Question;
@@ -75,6 +78,8 @@ impl IdentityTrailService for IdentityTrail {
             return Err(status::draining());
         }
         let caller = caller(&request);
+        let record = record(&request, "SearchEvents", &caller);
+        record.note(|entry| entry.asked = Some(asked("SearchEventsRequest", request.get_ref())));
         let deadline = deadline(request.metadata())?;
         let query = event_query(request.get_ref(), &self.rules())?;
         let scope = self
@@ -85,7 +90,7 @@ impl IdentityTrailService for IdentityTrail {
         Ok(Response::new(told(
             items,
             discretion,
-            SearchLog::begin(caller),
+            SearchLog::begin(caller, record),
         )))
     }
 
@@ -97,6 +102,8 @@ impl IdentityTrailService for IdentityTrail {
             return Err(status::draining());
         }
         let caller = caller(&request);
+        let record = record(&request, "PlanSearch", &caller);
+        record.note(|entry| entry.asked = Some(asked("PlanSearchRequest", request.get_ref())));
         let deadline = deadline(request.metadata())?;
         let request = request.into_inner();
         let asked = plan_search::page_asked(&request, self.engine.clock().now())?;
@@ -112,6 +119,8 @@ impl IdentityTrailService for IdentityTrail {
             .engine
             .plan(scope, asked.now, asked.probe, deadline)
             .await?;
+        let accounts = Accounts::of(planned.plan.accounts.iter().copied());
+        record.note(|entry| entry.accounts = Some(accounts));
         let page = plan_search::page(&search, &asked, planned)?;
         Ok(Response::new(discretion.told(page)?))
     }
@@ -124,20 +133,30 @@ impl IdentityTrailService for IdentityTrail {
             return Err(status::draining());
         }
         let caller = caller(&request);
+        let record = record(&request, "CheckAccounts", &caller);
+        record.note(|entry| entry.asked = Some(asked("CheckAccountsRequest", request.get_ref())));
         let deadline = deadline(request.metadata())?;
-        let asked = check::request(request.get_ref(), &self.limits)?;
-        let question = Question::check_accounts(asked.days);
-        let known = |inventory: &Inventory| asked.of_inventory(inventory);
+        let wanted = check::request(request.get_ref(), &self.limits)?;
+        let question = Question::check_accounts(wanted.days);
+        let known = |inventory: &Inventory| wanted.of_inventory(inventory);
         let (access, _) = self.engine.access(&caller, &question, known)?;
         let discretion = Discretion::of(&access, request.get_ref())?;
-        let scope_limited = access.limited && asked.account_ids.is_empty();
-        let asked = asked.within(&access);
+        let scope_limited = access.limited && wanted.account_ids.is_empty();
+        let wanted = wanted.within(&access);
         let items = self
             .checker
-            .check(&access.inventory, &asked, &caller, deadline)?;
+            .check(&access.inventory, &wanted, &caller, deadline)?;
+        let all = access.inventory.accounts.iter().map(|account| account.id);
+        let checked =
+            all.filter(|id| wanted.account_ids.is_empty() || wanted.account_ids.contains(id));
+        let checked = Accounts::of(checked);
+        record.note(|entry| entry.accounts = Some(checked));
         let messages = AssertUnwindSafe(items)
             .catch_unwind()
             .flat_map(move |item| {
+                if let Ok(CheckItem::Summary(end)) = &item {
+                    record.note(|entry| entry.bytes_scanned = end.bytes_scanned);
+                }
                 let messages = match item {
                     Ok(item) => check::responses(item, scope_limited)
                         .into_iter()
@@ -154,14 +173,16 @@ impl IdentityTrailService for IdentityTrail {
         &self,
         request: Request<pb::ListAccountsRequest>,
     ) -> Result<Response<pb::ListAccountsResponse>, Status> {
+        let caller = caller(&request);
+        let record = record(&request, "ListAccounts", &caller);
+        record.note(|entry| entry.asked = Some(asked("ListAccountsRequest", request.get_ref())));
         let now = EventTime::floor(self.engine.clock().now());
         let all = |inventory: &Inventory| {
             let ids = inventory.accounts.iter().map(|account| account.id);
             Ok(ids.collect())
         };
         let (access, refresh_failure) =
-            self.engine
-                .access(&caller(&request), &Question::ListAccounts, all)?;
+            self.engine.access(&caller, &Question::ListAccounts, all)?;
         let discretion = Discretion::of(&access, request.get_ref())?;
         let listing = Listing {
             inventory: &access.inventory,
@@ -172,6 +193,12 @@ impl IdentityTrailService for IdentityTrail {
             horizon: now.plus(-HORIZON_SECONDS),
         };
         let page = accounts::page(request.get_ref(), &listing)?;
+        let listed = page
+            .accounts
+            .iter()
+            .filter_map(|account| account.account_id.parse().ok());
+        let listed = Accounts::of(listed);
+        record.note(|entry| entry.accounts = Some(listed));
         Ok(Response::new(discretion.told(page)?))
     }
 }
@@ -236,17 +263,21 @@ fn grpc_timeout(text: &str) -> Option<Duration> {
 /// One log line for each search, when it ends, also when the caller went away.
 struct SearchLog {
     caller: Arc<Caller>,
+    record: Arc<Record>,
     began: Instant,
     events: u64,
+    bytes_scanned: u64,
     ended: &'static str,
 }
 
 impl SearchLog {
-    fn begin(caller: Arc<Caller>) -> Self {
+    fn begin(caller: Arc<Caller>, record: Arc<Record>) -> Self {
         Self {
             caller,
+            record,
             began: Instant::now(),
             events: 0,
+            bytes_scanned: 0,
             ended: "cancelled by the caller",
         }
     }
@@ -254,14 +285,32 @@ impl SearchLog {
     fn observe(&mut self, item: &SearchItem) {
         match item {
             SearchItem::Event { .. } => self.events += 1,
-            SearchItem::Summary(_) => self.ended = "summary sent",
-            SearchItem::Plan(_) | SearchItem::Outcomes(_) | SearchItem::Progress(_) => {}
+            SearchItem::Plan(plan) => {
+                let accounts = Accounts::of(plan.accounts.iter().map(|(id, _)| *id));
+                self.record.note(|entry| entry.accounts = Some(accounts));
+            }
+            SearchItem::Progress(so_far) => self.bytes_scanned = so_far.bytes_scanned,
+            SearchItem::Summary(end) => {
+                self.ended = "summary sent";
+                self.bytes_scanned = end.bytes_scanned;
+                let completeness = convert::completeness(&end.coverage).as_str_name();
+                let stop_reason = convert::stop_reason(end.stop_reason).as_str_name();
+                self.record.note(|entry| {
+                    entry.ended.completeness = Some(completeness);
+                    entry.ended.stop_reason = Some(stop_reason);
+                });
+            }
+            SearchItem::Outcomes(_) => {}
         }
     }
 }
 
 impl Drop for SearchLog {
     fn drop(&mut self) {
+        self.record.note(|entry| {
+            entry.events = self.events;
+            entry.bytes_scanned = self.bytes_scanned;
+        });
         tracing::info!(
             caller = %self.caller,
             events = self.events,
@@ -275,6 +324,7 @@ impl Drop for SearchLog {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audit::Entry;
 
     #[test]
     fn a_defect_ends_the_call_with_an_error_and_not_as_a_whole_answer() {
@@ -282,7 +332,10 @@ mod tests {
             1 => SearchItem::Outcomes(Vec::new()),
             _ => panic!("a defect, on purpose"),
         });
-        let log = SearchLog::begin(Arc::new(Caller::in_process()));
+        let log = SearchLog::begin(
+            Arc::new(Caller::in_process()),
+            Arc::new(Record::unwritten(Entry::begin(String::new(), "test", None))),
+        );
         let messages = futures::executor::block_on(
             told(items.boxed(), Discretion::none(), log).collect::<Vec<_>>(),
         );

@@ -9,6 +9,7 @@ use tonic_types::{ErrorDetails, FieldViolation, QuotaViolation, StatusExt};
 
 use super::convert::Rejection;
 use super::convert::findings::{FieldFinding, MAX_TOLD};
+use crate::audit::Unwritable;
 use crate::check::UnknownAccounts;
 use crate::search::Refusal;
 
@@ -107,6 +108,14 @@ pub fn draining() -> Status {
     details.set_retry_info(Some(Duration::from_secs(1)));
     let message = "the service is shutting down: ask again, another replica will answer";
     Status::with_error_details(Code::Unavailable, message, details)
+}
+
+/// What cannot be recorded is not served.
+#[must_use]
+pub fn unrecorded(unwritable: &Unwritable) -> Status {
+    let mut details = info("AUDIT_LOG_UNWRITABLE", []);
+    details.set_retry_info(Some(BUSY_RETRY_DELAY));
+    Status::with_error_details(Code::Unavailable, unwritable.to_string(), details)
 }
 
 /// A defect of the service: its details are in the log, not on the wire.

@@ -96,6 +96,7 @@ async fn scripted() -> (Service, Server, mpsc::Sender<Result<Readiness, Reason>>
         engine: service.assembly.engine.clone(),
         checker: Arc::clone(&service.assembly.checker),
         limits: Limits::default(),
+        audit: identity_trail::audit::AuditLog::none(),
         drain: CancellationToken::new(),
         probe,
         pace: ReadinessPace {

@@ -42,6 +42,11 @@ impl Service {
     /// Over this sandbox, as configured.
     pub async fn over(sandbox: Sandbox, config: &Config) -> Self {
         let assembly = assembly(&sandbox, config).await;
+        Self::of(sandbox, assembly).await
+    }
+
+    /// Of these parts.
+    pub async fn of(sandbox: Sandbox, assembly: Assembly) -> Self {
         let server = assembly.serve(([127, 0, 0, 1], 0).into()).await.unwrap();
         let channel = connect(&server).await;
         Self {

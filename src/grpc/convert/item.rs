@@ -4,7 +4,7 @@ use super::outcome::{self, OUTCOME_BYTES, fitting, reports};
 use super::{backend, bounds, category, count, event, event_time, timestamp};
 use crate::grpc::pb;
 use crate::grpc::pb::search_events_response::Item;
-use crate::plan::Completeness;
+use crate::plan::{Completeness, Coverage};
 use crate::query::EventTime;
 use crate::search::item::{
     Answered, Facet, Facets, KeyOwner, PlanAnnouncement, Progress, Route, SearchItem, StopReason,
@@ -171,11 +171,7 @@ fn summary(end: Summary) -> Vec<Item> {
         facets: look,
         resume_token,
     } = end;
-    let completeness = match coverage.completeness() {
-        Completeness::Complete => pb::Completeness::Complete,
-        Completeness::CompleteExceptAccepted => pb::Completeness::CompleteExceptAccepted,
-        Completeness::Incomplete => pb::Completeness::Incomplete,
-    };
+    let completeness = completeness(&coverage);
     let inferred = coverage.is_inferred();
     let outcomes = outcome::grouped(coverage.outcomes);
     let state_counts = outcome::state_counts(&outcomes);
@@ -188,7 +184,7 @@ fn summary(end: Summary) -> Vec<Item> {
             outcomes,
             state_counts,
         }),
-        stop_reason: stopped(stop_reason).into(),
+        stop_reason: self::stop_reason(stop_reason).into(),
         start_time: Some(start),
         end_time: Some(until),
         answered_from_time,
@@ -234,7 +230,19 @@ fn reach(
     }
 }
 
-fn stopped(reason: StopReason) -> pb::StopReason {
+/// Whether an answer was whole.
+#[must_use]
+pub fn completeness(coverage: &Coverage) -> pb::Completeness {
+    match coverage.completeness() {
+        Completeness::Complete => pb::Completeness::Complete,
+        Completeness::CompleteExceptAccepted => pb::Completeness::CompleteExceptAccepted,
+        Completeness::Incomplete => pb::Completeness::Incomplete,
+    }
+}
+
+/// Why a stream ended.
+#[must_use]
+pub fn stop_reason(reason: StopReason) -> pb::StopReason {
     match reason {
         StopReason::End => pb::StopReason::End,
         StopReason::MaxEvents => pb::StopReason::MaxEvents,

@@ -14,7 +14,7 @@ mod selector;
 pub mod user_identity;
 
 pub use findings::{Findings, Rejection};
-pub use item::responses;
+pub use item::{completeness, responses, stop_reason};
 pub use request::{Rules, event_query};
 pub(super) use selector::account_selector;
 

@@ -1,0 +1,90 @@
+//! How the service ends and changes while it is used, as a process.
+
+use identity_trail::grpc::pb::search_events_response::Item;
+use identity_trail::grpc::pb::{
+    Completeness, SearchEventsRequest, SearchEventsResponse, SearchSummary, StopReason,
+};
+use identity_trail::sandbox::Sandbox;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use tonic::Streaming;
+
+use crate::grpc_service::request;
+use crate::process::Process;
+use crate::sandbox::{config, record};
+
+/// Events of alice, one a second, all of them settled.
+fn records(count: u32) -> Vec<Value> {
+    let newest = Timestamp::now() - SignedDuration::from_hours(2);
+    let time = |age: u32| {
+        let time = newest - SignedDuration::from_secs(age.into());
+        format!("{time:.0}")
+    };
+    (0..count)
+        .map(|number| record(number, &time(number), "alice"))
+        .collect()
+}
+
+pub async fn sandbox(count: u32) -> Sandbox {
+    let now = Timestamp::now().to_string();
+    Sandbox::start(config(&records(count), &now)).await.unwrap()
+}
+
+type Stream = Streaming<SearchEventsResponse>;
+
+/// The next event's id, or the summary.
+async fn next(stream: &mut Stream) -> Result<String, Box<SearchSummary>> {
+    loop {
+        match stream.message().await.unwrap().unwrap().item.unwrap() {
+            Item::Event(event) => return Ok(event.event_id),
+            Item::Summary(summary) => return Err(summary),
+            Item::Plan(_) | Item::Outcome(_) | Item::Progress(_) => {}
+        }
+    }
+}
+
+/// All that is left of a stream.
+pub async fn rest(stream: &mut Stream) -> (Vec<String>, Box<SearchSummary>) {
+    let mut ids = Vec::new();
+    loop {
+        match next(stream).await {
+            Ok(id) => ids.push(id),
+            Err(summary) => return (ids, summary),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_search_goes_on_with_exactly_the_rest_on_another_process_after_sigterm() {
+    let sandbox = sandbox(300).await;
+    // At this rate the six pages take seconds, of which the first is here at once.
+    let mut first = Process::start(&sandbox, "event_history: {requests_per_second: 1}");
+    let answer = first.client().await.search_events(request()).await.unwrap();
+    let mut stream = answer.into_inner();
+    let mut ids = vec![next(&mut stream).await.unwrap()];
+    first.signal("TERM");
+    let (more, summary) = rest(&mut stream).await;
+    ids.extend(more);
+    assert_eq!(summary.stop_reason(), StopReason::Drain);
+    assert!(
+        ids.len() < 300,
+        "the search was over before the signal came"
+    );
+    assert!(first.wait().success());
+
+    let second = Process::start(&sandbox, "event_history: {requests_per_second: off}");
+    let resumed = SearchEventsRequest {
+        resume_token: summary.resume_token.clone(),
+        ..request()
+    };
+    let answer = second.client().await.search_events(resumed).await.unwrap();
+    let (more, summary) = rest(&mut answer.into_inner()).await;
+    assert_eq!(summary.stop_reason(), StopReason::End);
+    let coverage = summary.coverage.as_ref().unwrap();
+    assert_eq!(coverage.completeness(), Completeness::Complete);
+    ids.extend(more);
+    let all: Vec<String> = (0..300)
+        .map(|n| format!("00000000-0000-4000-8000-{n:012}"))
+        .collect();
+    assert_eq!(ids, all);
+}
