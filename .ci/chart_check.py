@@ -4,7 +4,9 @@ whether it would start with the configuration.
 usage: chart_check.py HELM IDENTITY_TRAIL
 """
 
+import base64
 import functools
+import json
 import subprocess
 import sys
 import tempfile
@@ -21,6 +23,8 @@ CHART = Path("helm/identity-trail")
 VALUES = sorted([*CHART.glob("ci/*.yaml"), Path("deploy/values.yaml")])
 KUBERNETES = ("1.30", "1.33", "1.36")
 CONFIGURATION = "identity-trail.yaml"
+# What the Prometheus operator brings: no part of Kubernetes.
+OPERATOR = "monitoring.coreos.com/v1"
 
 
 def helm(command, *arguments):
@@ -55,6 +59,32 @@ def refused(*settings, values=CHART / "ci/small.yaml"):
     return done.stderr
 
 
+@functools.cache
+def key_material():
+    """A certificate, its key, and a set of the issuer's keys, by the names that the chart expects."""
+    with tempfile.TemporaryDirectory() as folder:
+        def openssl(*arguments):
+            return subprocess.run(["openssl", *arguments], cwd=folder, capture_output=True, text=True, check=True).stdout
+
+        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=test", "-keyout", "key", "-out", "cert")
+        modulus = openssl("rsa", "-in", "key", "-noout", "-modulus").strip().removeprefix("Modulus=")
+        files = {name: (Path(folder) / name).read_text() for name in ("cert", "key")}
+    modulus = base64.urlsafe_b64encode(bytes.fromhex(modulus)).decode().rstrip("=")
+    jwk = {"kty": "RSA", "kid": "test", "use": "sig", "alg": "RS256", "e": "AQAB", "n": modulus}
+    return {"tls.crt": files["cert"], "tls.key": files["key"], "ca.crt": files["cert"],
+            "jwks.json": json.dumps({"keys": [jwk]})}
+
+
+def mounted(manifests, name):
+    """The files of a volume: the chart's own, and for those that others bring what they would have."""
+    (volume,) = [it for it in manifests["Deployment"]["spec"]["template"]["spec"]["volumes"] if it["name"] == name]
+    own = manifests["Secret"]
+    if volume.get("secret", {}).get("secretName") == own["metadata"]["name"]:
+        return own["stringData"]
+    names = {"tls": ("tls.crt", "tls.key"), "client-ca": ("ca.crt",), "jwks": ("jwks.json",)}[name]
+    return {it: key_material()[it] for it in names}
+
+
 @checks.check
 def helm_finds_nothing_to_say():
     for values in VALUES:
@@ -66,6 +96,8 @@ def helm_finds_nothing_to_say():
 def kubernetes_knows_every_field():
     for values in VALUES:
         for manifest in rendered(values).values():
+            if manifest["apiVersion"] == OPERATOR:
+                continue
             for version in KUBERNETES:
                 kubernetes_validate.validate(manifest, version, strict=True)
 
@@ -74,13 +106,18 @@ def kubernetes_knows_every_field():
 def the_program_starts_with_the_configuration():
     for values in VALUES:
         manifests = rendered(values)
-        (mount,) = container(manifests)["volumeMounts"]
         with tempfile.TemporaryDirectory() as folder:
-            for name, text in manifests["Secret"]["stringData"].items():
-                (Path(folder) / name).write_text(text.replace(mount["mountPath"], folder))
-            arguments = [it.replace(mount["mountPath"], folder) for it in container(manifests)["args"]]
+            def here(text, folder=folder):
+                return text.replace("/etc/identity-trail", f"{folder}/etc/identity-trail")
+
+            for mount in container(manifests)["volumeMounts"]:
+                place = Path(here(mount["mountPath"]))
+                place.mkdir(parents=True)
+                for name, text in mounted(manifests, mount["name"]).items():
+                    (place / name).write_text(here(text))
+            arguments = [here(it) for it in container(manifests)["args"]]
             assert arguments != container(manifests)["args"], arguments
-            environment = {it["name"]: it["value"] for it in container(manifests)["env"]}
+            environment = {it["name"]: it.get("value", "from=a-secret") for it in container(manifests)["env"]}
             done = subprocess.run(
                 [BINARY, *arguments, "--check-config"],
                 capture_output=True, text=True, timeout=60, check=False, env=environment,
@@ -92,16 +129,19 @@ def the_program_starts_with_the_configuration():
 def what_goes_in_comes_out():
     """Helm reads numbers as floats: neither large ones nor ids, dates and durations may change on their way."""
     shared = {"requests_per_second", "filter_log_events_per_second"}
+
+    def has(got, asked):
+        """Everything that was asked for; the chart adds what is its own."""
+        if isinstance(asked, dict):
+            return all(key in shared or (key in got and has(got[key], value)) for key, value in asked.items())
+        return got == asked
+
     for values in VALUES:
         # As text: nothing is read for more than it says.
         asked = yaml.load(values.read_text(), yaml.BaseLoader)["config"]
         got = yaml.load(configuration(rendered(values)), yaml.BaseLoader)
         for section, value in asked.items():
-            if isinstance(value, dict):
-                value = {key: it for key, it in value.items() if key not in shared}
-                assert {key: got[section][key] for key in value} == value, got[section]
-            else:
-                assert got[section] == value, got[section]
+            assert has(got[section], value), got[section]
 
 
 @checks.check
@@ -153,6 +193,63 @@ def nobody_gets_in_by_default():
     assert spec["ingress"] == [] and "Ingress" in spec["policyTypes"], spec
 
 
+def everything_on():
+    return rendered(CHART / "ci/organization.yaml")
+
+
+@checks.check
+def prometheus_finds_the_metrics():
+    manifests = everything_on()
+    monitor = manifests["ServiceMonitor"]
+    assert monitor["apiVersion"] == OPERATOR
+    (endpoint,) = monitor["spec"]["endpoints"]
+    assert endpoint == {"port": "metrics", "path": "/metrics", "interval": "15s"}, endpoint
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= manifests["Service"]["metadata"]["labels"].items()
+    ports = {it["name"]: it for it in manifests["Service"]["spec"]["ports"]}
+    named = {it["name"]: it["containerPort"] for it in container(manifests)["ports"]}
+    assert named[ports["metrics"]["targetPort"]] == ports["metrics"]["port"] == 9090, ports
+    listen = yaml.safe_load(configuration(manifests))["telemetry"]["admin_listen"]
+    assert listen == "0.0.0.0:9090", listen
+    rules = manifests["NetworkPolicy"]["spec"]["ingress"]
+    (scrapers,) = [it["from"] for it in rules if it["ports"] == [{"port": "metrics", "protocol": "TCP"}]]
+    assert scrapers == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}], scrapers
+
+
+@checks.check
+def metrics_can_be_left_out():
+    manifests = rendered(CHART / "ci/sandbox.yaml")
+    assert [it["name"] for it in manifests["Service"]["spec"]["ports"]] == ["grpc"]
+    assert "admin_listen" not in configuration(manifests)
+    assert not {"ServiceMonitor", "PrometheusRule", "ConfigMap"} & manifests.keys()
+
+
+@checks.check
+def the_dashboard_and_the_alerts_are_whole():
+    manifests = everything_on()
+    (dashboard,) = manifests["ConfigMap"]["data"].values()
+    dashboard = json.loads(dashboard)
+    panels = [it for it in dashboard["panels"] if it["type"] != "row"]
+    assert len({it["id"] for it in dashboard["panels"]}) == len(dashboard["panels"])
+    assert all(it["targets"] and all(query["expr"] for query in it["targets"]) for it in panels)
+    assert manifests["ConfigMap"]["metadata"]["labels"]["grafana_dashboard"] == "1"
+    (group,) = manifests["PrometheusRule"]["spec"]["groups"]
+    assert len({rule["alert"] for rule in group["rules"]}) == len(group["rules"]) >= 8
+    for rule in group["rules"]:
+        assert rule.keys() <= {"alert", "expr", "for", "labels", "annotations"}, rule
+        assert rule["labels"]["severity"] in ("critical", "warning", "info")
+        assert rule["annotations"].keys() == {"summary", "description"}, rule
+        assert 'namespace="audit"' in rule["expr"] and "{ " not in rule["expr"], rule["expr"]
+        assert rule["expr"].count("(") == rule["expr"].count(")") and "{{" not in rule["expr"]
+    assert any("> 5000000000000" in rule["expr"] for rule in group["rules"])
+
+
+@checks.check
+def the_collectors_headers_come_from_a_secret():
+    (headers,) = [it for it in container(everything_on())["env"] if it["name"] == "OTEL_EXPORTER_OTLP_HEADERS"]
+    assert headers["valueFrom"] == {"secretKeyRef": {"name": "collector", "key": "authorization"}}, headers
+    assert "headers" in refused("config.telemetry.otlp={\"endpoint\": \"http://x\", \"headers\": \"a=b\"}")
+
+
 @checks.check
 def nothing_but_a_secret_has_the_external_id():
     for kind, manifest in rendered(CHART / "ci/small.yaml").items():
@@ -179,7 +276,9 @@ def values_that_cannot_work_are_refused():
     assert "id" in refused("config.accounts.list=[{\"id\": 111122223333}]")
     assert "roleArn" in refused("awsCredentials={\"from\": \"irsa\", \"roleArn\": \"\"}")
     assert "roleArn" in refused("awsCredentials.from=\"podIdentity\"")
-    assert "neither TLS nor authentication" in refused("insecure=false")
+    assert "insecure: true" in refused("insecure=false")
+    assert "clientCaConfigMap" in refused("tls.clientCaConfigMap=\"x\"")
+    assert "jwks.configMap" in refused("jwks.configMap=\"x\"")
     assert "repository" in refused("image.repository=\"\"")
     assert "replicas" in refused("replicas=0")
     assert "terminationGracePeriodSeconds" in refused("terminationGracePeriodSeconds=10")

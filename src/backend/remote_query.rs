@@ -15,6 +15,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 use super::call::Tally;
 use crate::federation::aws_error::{AwsFailure, FailureKind};
@@ -141,7 +142,8 @@ impl Reaper {
             // If nobody waits any more, what comes back is dropped, which stops the query.
             drop(sender.send(Started { query, tally }));
         };
-        self.tasks.spawn_on(task, &self.runtime);
+        // Its calls belong to the trace of whoever starts it.
+        self.tasks.spawn_on(task.in_current_span(), &self.runtime);
         receiver
     }
 

@@ -150,6 +150,12 @@ pub(super) fn name(code: Code) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
+    use futures::executor::block_on;
+    use http_body_util::{BodyExt, Full};
+    use tower::{ServiceExt, service_fn};
+
     use super::*;
     use crate::grpc::pb;
 
@@ -163,5 +169,60 @@ mod tests {
         }
         assert_eq!(rpc("/no/such"), "unknown");
         assert_eq!(rpc(""), "unknown");
+    }
+
+    fn status(code: Code) -> HeaderMap {
+        let value = (code as i32).to_string().parse().unwrap();
+        HeaderMap::from_iter([("grpc-status".parse().unwrap(), value)])
+    }
+
+    /// A message, and trailers with this code.
+    fn stream(code: Code) -> Response<Body> {
+        let message = Full::new(Bytes::from_static(b"message"));
+        let trailers = async move { Some(Ok::<_, Infallible>(status(code))) };
+        Response::new(Body::new(message.with_trailers(trailers)))
+    }
+
+    /// What is counted after `read` has seen the answer to a search.
+    fn counted(answer: fn() -> Response<Body>, read: impl AsyncFnOnce(Body)) -> String {
+        let metrics = Metrics::new();
+        let inner = service_fn(move |_: Request<()>| async move { Ok::<_, Infallible>(answer()) });
+        let service = CountRequests(metrics.clone()).layer(inner);
+        let path = format!("/{SERVICE_NAME}/SearchEvents");
+        let request = Request::builder().uri(path).body(()).unwrap();
+        block_on(async {
+            let response = service.oneshot(request).await.unwrap();
+            read(response.into_body()).await;
+        });
+        let text = metrics.render();
+        let total = "identity_trail_grpc_requests_total{rpc=\"SearchEvents\",code=\"";
+        let code = text.lines().find_map(|line| line.strip_prefix(total));
+        code.unwrap().to_owned()
+    }
+
+    #[test]
+    fn the_code_of_a_stream_is_the_one_in_its_trailers() {
+        let ended = async |body: Body| drop(body.collect().await.unwrap());
+        assert_eq!(counted(|| stream(Code::Ok), ended), "OK\"} 1");
+        assert_eq!(counted(|| stream(Code::Internal), ended), "INTERNAL\"} 1");
+    }
+
+    #[test]
+    fn a_stream_that_is_dropped_before_its_trailers_is_cancelled() {
+        let left = async |mut body: Body| {
+            let message = body.frame().await.unwrap().unwrap();
+            assert!(message.is_data());
+        };
+        assert_eq!(counted(|| stream(Code::Ok), left), "CANCELLED\"} 1");
+    }
+
+    #[test]
+    fn the_code_of_a_refusal_is_in_its_head() {
+        let refusal = || {
+            let mut response = Response::new(Body::empty());
+            *response.headers_mut() = status(Code::PermissionDenied);
+            response
+        };
+        assert_eq!(counted(refusal, async |_| ()), "PERMISSION_DENIED\"} 1");
     }
 }

@@ -25,6 +25,7 @@ use crate::plan::Inventory;
 use crate::policy::Question;
 use crate::query::EventTime;
 use crate::search::{Engine, SearchItem};
+use crate::telemetry;
 
 /// Event history's reach, as a listing shows it.
 const HORIZON_SECONDS: i64 = 90 * 24 * 60 * 60;
@@ -86,7 +87,8 @@ impl IdentityTrailService for IdentityTrail {
             .engine
             .scope(query, Arc::clone(&caller), Question::SearchEvents)?;
         let discretion = Discretion::of(scope.access(), request.get_ref())?;
-        let items = self.engine.begin(scope, deadline)?;
+        let header = |name: &str| Some(request.metadata().get(name)?.to_str().ok()?.to_owned());
+        let items = telemetry::continuing(header, || self.engine.begin(scope, deadline))?;
         Ok(Response::new(told(
             items,
             discretion,

@@ -105,6 +105,12 @@ impl Keyring {
         key
     }
 
+    /// Every key that was ever issued.
+    pub fn all(&self) -> Vec<Arc<Key>> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.values().cloned().collect()
+    }
+
     #[cfg(test)]
     pub fn insert(&self, key: Key) {
         let id = key.credentials.access_key_id.clone();

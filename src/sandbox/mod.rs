@@ -253,6 +253,14 @@ impl Sandbox {
         &self.hub_credentials
     }
 
+    /// Every key that it has issued: the hub's, and one for each session. For tests that look for them
+    /// where they must not be.
+    #[must_use]
+    pub fn issued_credentials(&self) -> Vec<Credentials> {
+        let keys = self.services.keyring.all();
+        keys.iter().map(|key| key.credentials.clone()).collect()
+    }
+
     /// The role in `account_id` that the hub may assume.
     #[must_use]
     pub fn role_arn(&self, account_id: &str) -> String {

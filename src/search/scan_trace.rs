@@ -9,7 +9,8 @@ use super::merge::Lane;
 use crate::backend::ScanError;
 use crate::plan::outcome::ScanCounts;
 use crate::plan::{ReasonCode, Scan, ScanTarget};
-use crate::telemetry::metrics::{Backend, Metrics, ScanEnd};
+use crate::query::BackendKind;
+use crate::telemetry::metrics::{Metrics, ScanEnd};
 
 /// The scans of one search that have begun and have not ended. Dropping it ends them as cancelled.
 pub struct ScanTraces {
@@ -19,7 +20,7 @@ pub struct ScanTraces {
 }
 
 struct OpenScan {
-    backend: Backend,
+    backend: BackendKind,
     span: Span,
     events: u64,
 }
@@ -39,7 +40,7 @@ impl ScanTraces {
     pub fn step(&mut self, lane: Lane, scan: &Scan) -> Span {
         let open = self.open.entry(lane).or_insert_with(|| OpenScan {
             span: span(&self.search, &scan.target),
-            backend: scan.target.backend().into(),
+            backend: scan.target.backend(),
             events: 0,
         });
         if open.span.is_disabled() {
@@ -101,7 +102,7 @@ fn span(search: &Span, scan: &ScanTarget) -> Span {
         "scan",
         otel.kind = "client",
         otel.status_code = Empty,
-        backend = Backend::from(scan.backend()).as_str(),
+        backend = scan.backend().as_str(),
         cloud.account.id = Empty,
         cloud.region = Empty,
         store = Empty,

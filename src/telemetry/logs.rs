@@ -14,12 +14,8 @@ use crate::config::LogFormat;
 
 /// Below `info` these write requests down, and with them session tokens, bearer tokens and the
 /// headers of the traces' collector: never, whatever is asked.
-const KEPT_AT_INFO: [&str; 11] = [
-    "aws_config",
-    "aws_credential_types",
-    "aws_runtime",
-    "aws_sdk",
-    "aws_smithy",
+const KEPT_AT_INFO: [&str; 7] = [
+    "aws_",
     "h2",
     "hyper",
     "opentelemetry",

@@ -19,6 +19,7 @@ use opentelemetry_sdk::trace::{
     BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider, Span, SpanData,
     SpanExporter, SpanProcessor,
 };
+use tracing::level_filters::LevelFilter;
 use tracing::{Metadata, Subscriber};
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::Layer;
@@ -102,7 +103,7 @@ impl Exporter {
             .with_location(false)
             .with_threads(false)
             .with_target(false)
-            .with_filter(filter_fn(is_shown))
+            .with_filter(filter_fn(is_shown).with_max_level_hint(LevelFilter::DEBUG))
     }
 
     /// Sends what waits, for `patience` at most.

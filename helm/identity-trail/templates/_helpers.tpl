@@ -26,6 +26,17 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 
+{{- /* Not empty if callers speak TLS. */}}
+{{- define "identity-trail.tls" -}}
+{{- if or .Values.tls.secretName (dig "tls" "cert_file" "" .Values.config) }}yes{{ end }}
+{{- end }}
+
+{{- /* Not empty if callers are known by a token or a certificate. */}}
+{{- define "identity-trail.auth" -}}
+{{- $auth := .Values.config.auth | default dict }}
+{{- if or $auth.jwt (hasKey $auth "mtls") }}yes{{ end }}
+{{- end }}
+
 {{- /*
 The service's configuration: what `config` says, but for what the chart decides. A rate is divided by the replicas, cut
 to thousandths so that the shares never add up to more than the whole; `off` (which YAML may read as false) is for
@@ -36,6 +47,21 @@ sandboxes and has no shares.
 {{- $_ := set $config "listen" (printf "%s:%d" .Values.listenAddress (int .Values.port)) }}
 {{- if .Values.policies }}
 {{- $_ := set $config "auth" (merge (dict "policies" "/etc/identity-trail") (default dict $config.auth)) }}
+{{- end }}
+{{- if .Values.tls.secretName }}
+{{- $tls := dict "cert_file" "/etc/identity-trail-tls/tls.crt" "key_file" "/etc/identity-trail-tls/tls.key" }}
+{{- if .Values.tls.clientCaConfigMap }}
+{{- $_ := set $tls "client_ca_file" "/etc/identity-trail-client-ca/ca.crt" }}
+{{- end }}
+{{- $_ := set $config "tls" (merge $tls (get $config "tls" | default dict)) }}
+{{- end }}
+{{- if .Values.jwks.configMap }}
+{{- $_ := set $config.auth.jwt "jwks" (dict "file" "/etc/identity-trail-jwks/jwks.json") }}
+{{- end }}
+{{- if .Values.metrics.enabled }}
+{{- $telemetry := get $config "telemetry" | default dict }}
+{{- $_ := set $telemetry "admin_listen" (printf "%s:%d" .Values.listenAddress (int .Values.metrics.port)) }}
+{{- $_ := set $config "telemetry" $telemetry }}
 {{- end }}
 {{- range list (list "event_history" "requests_per_second") (list "limits" "filter_log_events_per_second") }}
 {{- $section := get $config (first .) }}

@@ -19,8 +19,7 @@ use crate::config::{self, Access};
 use crate::federation::{CallWatch, Federation};
 use crate::plan::facts::{ArchiveFacts, Declared, TableFacts};
 use crate::plan::{Reason, ReasonCode};
-use crate::query::{AccountId, EventTime};
-use crate::telemetry::metrics::Backend;
+use crate::query::{AccountId, BackendKind, EventTime};
 
 /// A query is stopped this long before the session that started it ends.
 const BEFORE_EXPIRY: Duration = Duration::from_secs(5);
@@ -84,7 +83,7 @@ impl Archive {
 
     /// Counts what queries here have scanned since they last told.
     pub fn scanned(&self, bytes: u64) {
-        (self.federation.metrics()).scanned(Backend::Athena, bytes);
+        (self.federation.metrics()).scanned(BackendKind::Athena, bytes);
     }
 
     /// How it is reached.

@@ -14,8 +14,7 @@ use crate::federation::Federation;
 use crate::federation::pacing::PacedQueue;
 use crate::plan::Reason;
 use crate::plan::facts::Declared;
-use crate::query::AccountId;
-use crate::telemetry::metrics::Backend;
+use crate::query::{AccountId, BackendKind};
 
 /// One log group, for the life of the process.
 #[derive(Debug)]
@@ -90,7 +89,7 @@ impl LogGroup {
 
     /// Counts what queries here have scanned since they last told.
     pub fn scanned(&self, bytes: u64) {
-        (self.federation.metrics()).scanned(Backend::Logs, bytes);
+        (self.federation.metrics()).scanned(BackendKind::Logs, bytes);
     }
 
     /// The queue that keeps to the quota of `FilterLogEvents` here.

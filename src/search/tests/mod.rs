@@ -3,5 +3,6 @@
 mod archive;
 mod fake;
 mod hand_over;
+mod observed;
 mod properties;
 mod stream;

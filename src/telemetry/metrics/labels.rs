@@ -5,8 +5,6 @@ use std::fmt;
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 
-use crate::query::BackendKind;
-
 macro_rules! label_values {
     ($(
         $(#[$meta:meta])*
@@ -120,26 +118,6 @@ label_values! {
         /// CloudWatch Logs.
         FilterLogEvents = "FilterLogEvents",
     }
-
-    /// A backend, as the configuration and the API call it.
-    Backend {
-        /// CloudTrail's event history.
-        EventHistory = "event_history",
-        /// CloudWatch Logs.
-        Logs = "logs",
-        /// Athena.
-        Athena = "athena",
-    }
-}
-
-impl From<BackendKind> for Backend {
-    fn from(kind: BackendKind) -> Self {
-        match kind {
-            BackendKind::EventHistory => Self::EventHistory,
-            BackendKind::Logs => Self::Logs,
-            BackendKind::Athena => Self::Athena,
-        }
-    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -160,25 +138,27 @@ pub(super) struct OfStream {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct OfScan {
-    pub backend: Backend,
+    pub backend: &'static str,
     pub outcome: ScanEnd,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct OfBackend {
-    pub backend: Backend,
+    pub backend: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct OfAwsCall {
-    pub service: String,
+    /// Not `service`: Prometheus's operator says so to the Kubernetes service.
+    pub aws_service: String,
     pub operation: String,
     pub outcome: AwsCallOutcome,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct OfApi {
-    pub service: String,
+    /// Not `service`: Prometheus's operator says so to the Kubernetes service.
+    pub aws_service: String,
     pub operation: String,
 }
 

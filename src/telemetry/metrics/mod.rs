@@ -4,11 +4,12 @@
 //! `helm/identity-trail` name them, and so does what operators build themselves.
 
 mod labels;
+mod process;
 mod sampled;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -18,14 +19,14 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 pub use prometheus_client::registry::Unit;
 
-pub use labels::{
-    AwsCallOutcome, Backend, PacedApi, ScanEnd, SessionResult, SpanFate, StreamOutcome,
-};
+pub use labels::{AwsCallOutcome, PacedApi, ScanEnd, SessionResult, SpanFate, StreamOutcome};
 use labels::{
     OfApi, OfAwsCall, OfBackend, OfBuild, OfPacing, OfRequest, OfRpc, OfScan, OfSession, OfSpan,
     OfStream,
 };
 use sampled::Sampled;
+
+use crate::query::BackendKind;
 
 /// The numbers of one process (or, in tests, of one service). All clones count together.
 #[derive(Clone)]
@@ -117,7 +118,8 @@ impl Metrics {
     }
 
     /// A scan that had begun has ended.
-    pub fn scan_ended(&self, backend: Backend, outcome: ScanEnd) {
+    pub fn scan_ended(&self, backend: BackendKind, outcome: ScanEnd) {
+        let backend = backend.as_str();
         let of = OfScan { backend, outcome };
         self.shared.scans.get_or_create(&of).inc();
     }
@@ -131,13 +133,13 @@ impl Metrics {
         took: Duration,
     ) {
         let api = OfApi {
-            service: service.to_owned(),
+            aws_service: service.to_owned(),
             operation: operation.to_owned(),
         };
         let durations = self.shared.aws_call_duration.get_or_create_owned(&api);
         durations.observe(took.as_secs_f64());
         let of = OfAwsCall {
-            service: api.service,
+            aws_service: api.aws_service,
             operation: api.operation,
             outcome,
         };
@@ -158,7 +160,8 @@ impl Metrics {
     }
 
     /// Queries have scanned so many bytes more.
-    pub fn scanned(&self, backend: Backend, bytes: u64) {
+    pub fn scanned(&self, backend: BackendKind, bytes: u64) {
+        let backend = backend.as_str();
         let of = OfBackend { backend };
         self.shared.scanned_bytes.get_or_create(&of).inc_by(bytes);
     }
@@ -293,14 +296,7 @@ impl Shared {
             "Spans of traces, by what became of them: finished, and then exported or lost",
             self.spans.clone(),
         );
-        let started = SystemTime::now().duration_since(UNIX_EPOCH);
-        let started = started.unwrap_or_default().as_secs();
-        registry.register_with_unit(
-            "process_start_time",
-            "When the process started, since the Unix epoch",
-            Unit::Seconds,
-            Sampled::new(move || started),
-        );
+        process::register(registry);
     }
 
     /// What can be known to occur is there from the start: a rate sees its first occurrence.
@@ -308,11 +304,18 @@ impl Shared {
         for &outcome in StreamOutcome::ALL {
             drop(self.searches.get_or_create(&OfStream { outcome }));
         }
-        for &backend in Backend::ALL {
+        let backends = [
+            BackendKind::EventHistory,
+            BackendKind::Logs,
+            BackendKind::Athena,
+        ];
+        for backend in backends {
+            let charges = backend != BackendKind::EventHistory;
+            let backend = backend.as_str();
             for &outcome in ScanEnd::ALL {
                 drop(self.scans.get_or_create(&OfScan { backend, outcome }));
             }
-            if backend != Backend::EventHistory {
+            if charges {
                 drop(self.scanned_bytes.get_or_create(&OfBackend { backend }));
             }
         }
