@@ -241,7 +241,7 @@ async fn a_search_is_traced_and_counted_and_no_secret_is_said() {
     let scans = of("scan");
     assert_eq!(Some(scans.len().to_string()), search.get("scans"));
     for scan in &scans {
-        assert_eq!(scan.parent_span_id, search.span_id);
+        assert_eq!(scan.parent_span_id, search.id);
         assert_eq!(scan.get("outcome").as_deref(), Some("complete"));
         assert_eq!(scan.get("cloud.region").as_deref(), Some(REGION));
         let calls = scan.events.iter().filter(|event| event.name == "AWS call");
