@@ -188,3 +188,146 @@ fn ids(text: &str) -> impl Iterator<Item = (usize, &str)> {
         .filter(|run| run.len() == DIGITS)
         .map(move |run| (run.as_ptr() as usize - start, run))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::plan::Inventory;
+    use crate::plan::facts::AccountFacts;
+
+    const MINE: &str = "200000000002";
+    const THEIRS: &str = "300000000003";
+
+    fn access(limited: bool) -> Access {
+        let mine = AccountFacts::new(MINE.parse().unwrap(), Vec::new());
+        Access {
+            inventory: Arc::new(Inventory::of_list(vec![mine])),
+            limited,
+            federation_size: 2,
+        }
+    }
+
+    fn discretion(request: &pb::SearchEventsRequest) -> Discretion {
+        Discretion::of(&access(true), request).unwrap()
+    }
+
+    fn message(text: &str) -> pb::SearchEventsResponse {
+        let outcome = pb::ScanOutcome {
+            account_ids: vec![MINE.into(), THEIRS.into()],
+            reason: Some(pb::Reason {
+                message: text.into(),
+                ..pb::Reason::default()
+            }),
+            ..pb::ScanOutcome::default()
+        };
+        let report = pb::OutcomeReport {
+            outcomes: vec![outcome],
+            ..pb::OutcomeReport::default()
+        };
+        pb::SearchEventsResponse {
+            item: Some(Item::Outcome(report)),
+        }
+    }
+
+    /// What is told of a message: its text and its accounts.
+    fn told(discretion: &Discretion, text: &str) -> (String, Vec<String>) {
+        let told = discretion.told_of_search(message(text)).unwrap();
+        let Some(Item::Outcome(mut report)) = told.item else {
+            panic!("it was an outcome");
+        };
+        let outcome = report.outcomes.remove(0);
+        (outcome.reason.unwrap().message, outcome.account_ids)
+    }
+
+    #[test]
+    fn ids_of_other_accounts_are_withheld_wherever_they_stand() {
+        let nothing_said = discretion(&pb::SearchEventsRequest::default());
+        for (text, expected) in [
+            (
+                "role arn:aws:iam::300000000003:role/x",
+                "role arn:aws:iam::[withheld]:role/x",
+            ),
+            (
+                "bucket trail-300000000003 and 200000000002",
+                "bucket trail-[withheld] and 200000000002",
+            ),
+            ("300000000003", ""),
+            ("200000000002", "200000000002"),
+            ("300000000003,400000000004", "[withheld],[withheld]"),
+            // No account's id has 11 or 13 digits.
+            (
+                "30000000003 and 3000000000003",
+                "30000000003 and 3000000000003",
+            ),
+            ("ä300000000003ä", "ä[withheld]ä"),
+        ] {
+            assert_eq!(
+                told(&nothing_said, text),
+                (expected.into(), vec![MINE.into()])
+            );
+        }
+        let everything = Discretion::of(&access(false), &pb::SearchEventsRequest::default());
+        let (text, ids) = told(&everything.unwrap(), THEIRS);
+        assert_eq!((text, ids.len()), (THEIRS.into(), 2));
+    }
+
+    #[test]
+    fn what_the_request_says_and_what_tokens_hold_is_left_alone() {
+        let request = pb::SearchEventsRequest {
+            identities: vec![pb::Identity {
+                kind: Some(pb::identity::Kind::Arn(format!(
+                    "arn:aws:iam::{THEIRS}:user/x"
+                ))),
+            }],
+            resume_token: "400000000004".into(),
+            ..pb::SearchEventsRequest::default()
+        };
+        let discretion = discretion(&request);
+        let (text, _) = told(&discretion, "300000000003 400000000004");
+        assert_eq!(text, "300000000003 [withheld]");
+        let plan = pb::SearchPlan {
+            resume_token: "a400000000004".into(),
+            ..pb::SearchPlan::default()
+        };
+        let plan = pb::SearchEventsResponse {
+            item: Some(Item::Plan(plan)),
+        };
+        assert_eq!(discretion.told_of_search(plan.clone()).unwrap(), plan);
+    }
+
+    #[test]
+    fn a_record_is_told_as_it_is_but_not_where_its_file_lies() {
+        let event = |file: &str| pb::SearchEventsResponse {
+            item: Some(Item::Event(Box::new(pb::Event {
+                error_message: Some(format!("not for {THEIRS}")),
+                provenance: Some(pb::Provenance {
+                    log_file: Some(file.into()),
+                    ..pb::Provenance::default()
+                }),
+                ..pb::Event::default()
+            }))),
+        };
+        let discretion = discretion(&pb::SearchEventsRequest::default());
+        let told =
+            discretion.told_of_search(event("s3://trail-300000000003/AWSLogs/200000000002/x"));
+        assert_eq!(
+            told.unwrap(),
+            event("s3://trail-[withheld]/AWSLogs/200000000002/x")
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_tells_an_id_that_may_not_be_told(
+            parts in proptest::collection::vec(("[a-zA-Z/:. -]{0,3}", "[0-9]{10,14}"), 0..6),
+        ) {
+            let text: String = parts.iter().map(|(word, digits)| format!("{word}{digits}")).collect();
+            let (told, _) = told(&discretion(&pb::SearchEventsRequest::default()), &text);
+            prop_assert!(ids(&told).all(|(_, id)| id == MINE));
+        }
+    }
+}

@@ -1,15 +1,16 @@
 //! One caller's policies for one RPC, evaluated account by account.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use cedar_policy::entities_errors::EntitiesError;
 use cedar_policy::{
-    ActionConstraint, Authorizer as Evaluator, Context, Decision, Entities, EntityUid, Policy,
-    PolicySet, PrincipalConstraint, Request,
+    ActionConstraint, Authorizer as Evaluator, Context, Decision, Effect, Entities, EntityUid,
+    Policy, PolicySet, PrincipalConstraint, Request,
 };
 
 use super::Denial;
-use super::entities::{account_uid, caller_uid, group_uids};
+use super::entities::{account_uid, caller_uid, group_uids, with_caller};
 use super::question::{Aspect, Question, Rpc};
 use crate::caller::Caller;
 use crate::plan::Inventory;
@@ -18,7 +19,8 @@ use crate::query::AccountId;
 /// Decides what one caller may ask through one RPC.
 pub(super) struct Judge {
     evaluator: Evaluator,
-    /// The policies whose principal and action are the caller and the RPC: no other can hold.
+    /// The policies whose principal and action are the caller and the RPC: no other can hold. None of
+    /// them where none permits anything.
     policies: PolicySet,
     principal: EntityUid,
     action: EntityUid,
@@ -27,16 +29,21 @@ pub(super) struct Judge {
     entities: Entities,
     inventory: Arc<Inventory>,
     visible: OnceLock<Arc<Inventory>>,
+    /// The question asked last and what it was answered: pages and resumed searches ask it again.
+    last: Mutex<Option<(Question, Arc<Inventory>)>>,
 }
+
+/// Why a question is denied is looked for in so many accounts: what differs between them is places.
+const LOOKED_INTO: usize = 200;
 
 impl Judge {
     pub fn new(
         policies: &PolicySet,
         caller: &Caller,
         rpc: Rpc,
-        entities: Entities,
+        accounts: &Entities,
         inventory: Arc<Inventory>,
-    ) -> Self {
+    ) -> Result<Self, Box<EntitiesError>> {
         let principal = caller_uid(caller);
         let action = rpc.action();
         let mut own: BTreeSet<EntityUid> = group_uids(caller).into_iter().collect();
@@ -44,9 +51,19 @@ impl Judge {
         let concerning = policies
             .policies()
             .filter(|policy| is_of(policy, &own) && is_about(policy, &action));
-        Self {
+        let mut concerning: Vec<Policy> = concerning.cloned().collect();
+        if !(concerning.iter()).any(|policy| policy.effect() == Effect::Permit) {
+            concerning.clear();
+        }
+        // Whoever has nothing costs nothing.
+        let entities = if concerning.is_empty() {
+            Entities::empty()
+        } else {
+            with_caller(accounts, caller)?
+        };
+        Ok(Self {
             evaluator: Evaluator::new(),
-            policies: PolicySet::from_policies(concerning.cloned())
+            policies: PolicySet::from_policies(concerning)
                 .expect("they are of one set, without templates"),
             principal,
             action,
@@ -54,13 +71,21 @@ impl Judge {
             entities,
             inventory,
             visible: OnceLock::new(),
-        }
+            last: Mutex::default(),
+        })
     }
 
     /// The accounts about which this question is allowed.
     pub fn permitted(&self, question: &Question) -> Arc<Inventory> {
+        let last = || self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = last().clone();
+        if let Some((_, permitted)) = known.filter(|(asked, _)| asked == question) {
+            return permitted;
+        }
         let context = question.context();
-        self.narrowed(|account| self.permits(account, &context))
+        let permitted = self.narrowed(|account| self.permits(account, &context));
+        *last() = Some((question.clone(), Arc::clone(&permitted)));
+        permitted
     }
 
     /// The accounts about which some question is allowed: those that the caller may know of.
@@ -81,7 +106,7 @@ impl Judge {
         let turns_on = |aspect: &Aspect| {
             let others = question.others(&[*aspect]);
             let contexts: Vec<Context> = others.iter().map(Question::context).collect();
-            (accounts.iter()).any(|account| {
+            (accounts.iter().take(LOOKED_INTO)).any(|account| {
                 contexts
                     .iter()
                     .any(|context| self.permits(*account, context))
@@ -110,7 +135,6 @@ impl Judge {
     }
 
     fn permits(&self, account: AccountId, context: &Context) -> bool {
-        // Without any permit nothing needs to be asked.
         if self.policies.is_empty() {
             return false;
         }

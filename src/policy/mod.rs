@@ -294,15 +294,10 @@ impl Bench {
             // The groups are the token's, and may differ from one to the next.
             Some((of, judge)) if of == *caller => Ok(judge),
             _ => {
-                let entities = entities::with_caller(&self.accounts, caller)?;
                 let inventory = Arc::clone(&self.inventory);
-                let judge = Arc::new(Judge::new(
-                    &self.policies.set,
-                    caller,
-                    rpc,
-                    entities,
-                    inventory,
-                ));
+                let policies = &self.policies.set;
+                let judge = Judge::new(policies, caller, rpc, &self.accounts, inventory)?;
+                let judge = Arc::new(judge);
                 let mut judges = self.judges();
                 if judges.len() >= MOST_JUDGES {
                     judges.clear();

@@ -1,4 +1,4 @@
-//! Who may ask what, at the service's boundary: whatever is asked, in whatever way, an account that is
+//! Who may ask what, over a socket: whatever is asked, in whatever way, an account that is
 //! not the caller's is in no answer.
 
 use std::collections::BTreeSet;
@@ -12,7 +12,8 @@ use identity_trail::caller::{Authentication, Caller};
 use identity_trail::config::Config;
 use identity_trail::federation::HubCredentials;
 use identity_trail::grpc::pb::identity::Kind;
-use identity_trail::grpc::pb::identity_trail_service_server::IdentityTrailService;
+use identity_trail::grpc::pb::identity_trail_service_client::IdentityTrailServiceClient;
+use identity_trail::grpc::pb::identity_trail_service_server::IdentityTrailServiceServer;
 use identity_trail::grpc::pb::search_events_response::Item;
 use identity_trail::grpc::pb::{
     AccountSelector, AccountTag, Backend, CheckAccountsRequest, CheckAccountsResponse,
@@ -26,6 +27,10 @@ use identity_trail::search::resume::ResumeToken;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use tonic::metadata::MetadataValue;
+use tonic::transport::Channel;
+use tonic::transport::server::TcpIncoming;
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 
@@ -59,7 +64,8 @@ const POLICIES: &str = r#"
 
 /// The service over three accounts, whose archive's role sees everything.
 struct Guarded {
-    service: IdentityTrail,
+    channel: Channel,
+    _serving: AbortOnDropHandle<Result<(), tonic::transport::Error>>,
     assembly: Assembly,
     sandbox: Sandbox,
     policies: PathBuf,
@@ -115,8 +121,24 @@ impl Guarded {
             config.limits.clone(),
             CancellationToken::new(),
         );
+        // Who calls is what the request says: authentication is not what is tried here.
+        let service =
+            IdentityTrailServiceServer::with_interceptor(service, |mut request: Request<()>| {
+                let group = request
+                    .metadata()
+                    .get(GROUP)
+                    .and_then(|it| it.to_str().ok());
+                let caller = Arc::new(in_group(group.unwrap_or("nobody")));
+                request.extensions_mut().insert(caller);
+                Ok(request)
+            });
+        let incoming = TcpIncoming::bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let url = format!("http://{}", incoming.local_addr().unwrap());
+        let server = tonic::transport::Server::builder().add_service(service);
+        let serving = tokio::spawn(server.serve_with_incoming(incoming));
         Self {
-            service,
+            channel: Channel::from_shared(url).unwrap().connect().await.unwrap(),
+            _serving: AbortOnDropHandle::new(serving),
             assembly,
             sandbox,
             policies,
@@ -124,22 +146,26 @@ impl Guarded {
         }
     }
 
+    fn client(&self) -> IdentityTrailServiceClient<Channel> {
+        IdentityTrailServiceClient::new(self.channel.clone())
+    }
+
     async fn search(
         &self,
-        group: &str,
+        group: &'static str,
         request: SearchEventsRequest,
     ) -> Result<Vec<SearchEventsResponse>, Status> {
-        let stream = self.service.search_events(from(group, request)).await?;
+        let stream = self.client().search_events(from(group, request)).await?;
         let messages: Vec<_> = stream.into_inner().collect().await;
         messages.into_iter().collect()
     }
 
     async fn check(
         &self,
-        group: &str,
+        group: &'static str,
         request: CheckAccountsRequest,
     ) -> Result<Vec<CheckAccountsResponse>, Status> {
-        let stream = self.service.check_accounts(from(group, request)).await?;
+        let stream = self.client().check_accounts(from(group, request)).await?;
         let messages: Vec<_> = stream.into_inner().collect().await;
         messages.into_iter().collect()
     }
@@ -149,16 +175,23 @@ impl Guarded {
     }
 }
 
+/// The header by which a request says who sends it.
+const GROUP: &str = "x-group";
+
 /// A request of somebody in this group.
-fn from<T>(group: &str, message: T) -> Request<T> {
-    let caller = Caller {
+fn from<T>(group: &'static str, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    let group = MetadataValue::from_static(group);
+    request.metadata_mut().insert(GROUP, group);
+    request
+}
+
+fn in_group(group: &str) -> Caller {
+    Caller {
         name: format!("{group}-caller").into(),
         authentication: Authentication::Certificate,
         groups: BTreeSet::from([group.to_owned()]),
-    };
-    let mut request = Request::new(message);
-    request.extensions_mut().insert(Arc::new(caller));
-    request
+    }
 }
 
 fn configuration(sandbox: &Sandbox, policies: &std::path::Path) -> Config {
@@ -428,7 +461,7 @@ async fn what_is_not_permitted_reads_like_what_is_not_there() {
                 ..PlanSearchRequest::default()
             };
             let plan = world
-                .service
+                .client()
                 .plan_search(self::from("mine", planning))
                 .await;
             [search, plan.unwrap_err()]
@@ -514,9 +547,9 @@ async fn a_denied_question_says_why_before_anything_is_asked() {
         search: Some(hour(|_| ())),
         ..PlanSearchRequest::default()
     };
-    let plan = world.service.plan_search(from("brief", planning)).await;
+    let plan = world.client().plan_search(from("brief", planning)).await;
     let listing = ListAccountsRequest::default();
-    let list = world.service.list_accounts(from("brief", listing)).await;
+    let list = world.client().list_accounts(from("brief", listing)).await;
     let check = world.check("brief", CheckAccountsRequest::default()).await;
     for refused in [plan.unwrap_err(), list.unwrap_err(), check.unwrap_err()] {
         assert_eq!(
@@ -597,7 +630,7 @@ async fn listings_plans_checks_and_failures_tell_of_no_other_account() {
     for (group, expected) in [("all", ACCOUNTS.len()), ("mine", 1)] {
         let limited = group == "mine";
         let listed = world
-            .service
+            .client()
             .list_accounts(from(group, ListAccountsRequest::default()))
             .await;
         let listed = listed.unwrap().into_inner();
@@ -610,7 +643,7 @@ async fn listings_plans_checks_and_failures_tell_of_no_other_account() {
             ..PlanSearchRequest::default()
         };
         let plan = world
-            .service
+            .client()
             .plan_search(from(group, planning))
             .await
             .unwrap()
@@ -642,7 +675,7 @@ async fn listings_plans_checks_and_failures_tell_of_no_other_account() {
 #[tokio::test]
 async fn whose_a_key_is_is_told_of_permitted_accounts_only() {
     let world = Guarded::start().await;
-    let owner = async |group: &str, key: String| {
+    let owner = async |group: &'static str, key: String| {
         let request = SearchEventsRequest {
             identities: vec![identity(Kind::AccessKeyId(key))],
             lookback: None,
@@ -677,7 +710,7 @@ async fn reloaded_policies_hold_for_the_next_request() {
     let authorizer = &world.assembly.authorizer;
     let may = async || {
         world
-            .service
+            .client()
             .list_accounts(from("mine", ListAccountsRequest::default()))
             .await
     };
