@@ -325,7 +325,8 @@ mod tests {
         fn no_text_tells_an_id_that_may_not_be_told(
             parts in proptest::collection::vec(("[a-zA-Z/:. -]{0,3}", "[0-9]{10,14}"), 0..6),
         ) {
-            let text: String = parts.iter().map(|(word, digits)| format!("{word}{digits}")).collect();
+            let parts: Vec<String> = (parts.into_iter()).map(|(word, digits)| word + &digits).collect();
+            let text = parts.concat();
             let (told, _) = told(&discretion(&pb::SearchEventsRequest::default()), &text);
             prop_assert!(ids(&told).all(|(_, id)| id == MINE));
         }
