@@ -30,6 +30,9 @@ pub struct Limits {
     /// How far back a request may reach.
     #[serde(deserialize_with = "max_lookback")]
     pub max_lookback: Duration,
+    /// Connections of callers; one more is closed at once.
+    #[serde(deserialize_with = "up_to_100_000")]
+    pub connections: u64,
     /// Searches that run at the same time; one more is refused.
     #[serde(deserialize_with = "up_to_10_000")]
     pub concurrent_searches: u64,
@@ -60,6 +63,7 @@ impl Default for Limits {
             max_event_sources: 50,
             max_filter_values: 50,
             max_lookback: Duration::from_hours(3_660 * 24),
+            connections: 1_000,
             concurrent_searches: 32,
             aws_calls: 256,
             assume_role_calls: 64,

@@ -13,11 +13,13 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::HealthService;
 use tower::layer::util::{Identity, Stack};
 
+use super::connections::Connections;
 use super::counted::CountRequests;
 use super::edge::EdgeLayer;
 use super::pb;
 use super::pb::identity_trail_service_server::IdentityTrailServiceServer;
 use super::readiness::{self, Probe, ReadinessPace};
+use super::request_body::{Bounded, RequestBounds};
 use super::service::IdentityTrail;
 use crate::audit::AuditLog;
 use crate::check::Checker;
@@ -32,6 +34,18 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Calls at once on one connection.
 const MAX_CONCURRENT_STREAMS: u32 = 200;
+/// How long a connection may take to say that it speaks HTTP/2.
+const PREFACE_PATIENCE: Duration = Duration::from_secs(10);
+/// What requests may hold, and how long, until they have been received.
+const REQUEST_BOUNDS: RequestBounds = RequestBounds {
+    message_bytes: MAX_REQUEST_BYTES,
+    bytes_at_once: 32 * 1024 * 1024,
+    patience: Duration::from_secs(30),
+};
+/// Headers of one request: a bearer token and little else.
+const MAX_HEADER_LIST_BYTES: u32 = 16 * 1024;
+/// A client that has reset so many calls before anybody looked at them is sent away.
+const MAX_PENDING_RESETS: usize = 20;
 
 /// What a server needs.
 pub struct ServerParts {
@@ -96,6 +110,8 @@ impl Server {
             .map_err(bind)?
             .with_nodelay(Some(true));
         let local_addr = incoming.local_addr().map_err(bind)?;
+        let most = usize::try_from(parts.limits.connections).unwrap_or(usize::MAX);
+        let incoming = Connections::new(incoming, most, PREFACE_PATIENCE);
         let health = readiness::not_ready().await;
         let router = router(
             IdentityTrail::new(
@@ -176,11 +192,14 @@ fn router(
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
+        .http2_max_header_list_size(MAX_HEADER_LIST_BYTES)
+        .http2_max_pending_accept_reset_streams(Some(MAX_PENDING_RESETS))
         .layer(CountRequests(metrics))
         .layer(edge)
-        .add_service(
+        .add_service(Bounded::new(
             IdentityTrailServiceServer::new(service).max_decoding_message_size(MAX_REQUEST_BYTES),
-        )
+            REQUEST_BOUNDS,
+        ))
         .add_service(health)
         // Older grpcurl asks by the older version only.
         .add_service(reflection().build_v1().expect(valid))

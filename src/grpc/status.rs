@@ -118,6 +118,33 @@ pub fn unrecorded(unwritable: &Unwritable) -> Status {
     Status::with_error_details(Code::Unavailable, unwritable.to_string(), details)
 }
 
+/// A message says that it is longer than any request needs to be.
+#[must_use]
+pub(super) fn message_too_large(bytes: usize, limit: usize) -> Status {
+    let message = format!("the request has {bytes} bytes, at most {limit} are taken");
+    let mut details = info("MESSAGE_TOO_LARGE", [("limit".into(), limit.to_string())]);
+    details.add_quota_failure_violation("message size", message.clone());
+    Status::with_error_details(Code::ResourceExhausted, message, details)
+}
+
+/// Others are sending so much at this moment that a large request has no room.
+#[must_use]
+pub(super) fn no_room() -> Status {
+    let message = "too much is being received at this moment for a request of this size: try again";
+    let mut details = info("REQUESTS_TOO_LARGE", []);
+    details.add_quota_failure_violation("requests being received", message);
+    details.set_retry_info(Some(BUSY_RETRY_DELAY));
+    Status::with_error_details(Code::ResourceExhausted, message, details)
+}
+
+/// The request's end did not come.
+#[must_use]
+pub(super) fn not_received(patience: Duration) -> Status {
+    let message = format!("the request was not received whole within {patience:?}");
+    let details = info("REQUEST_NOT_RECEIVED", []);
+    Status::with_error_details(Code::DeadlineExceeded, message, details)
+}
+
 /// A defect of the service: its details are in the log, not on the wire.
 #[must_use]
 pub fn defect() -> Status {

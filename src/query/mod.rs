@@ -14,6 +14,7 @@ pub mod question;
 pub mod record;
 pub mod resource;
 pub mod selector;
+mod shown;
 pub mod time;
 pub mod user_identity;
 
@@ -28,5 +29,6 @@ pub use pattern::{Case, NamePattern};
 pub use question::{AskedRange, BackendKind, EventQuery, RecordView, ResumePoint};
 pub use resource::ResourceRef;
 pub use selector::AccountSelector;
+pub use shown::shown;
 pub use time::{EventTime, TimeRange};
 pub use user_identity::UserIdentity;

@@ -24,7 +24,7 @@ use crate::plan::facts::{AcceptedGap, AccountFacts, ArchiveFacts, LogGroupFacts,
 use crate::plan::inventory::NotSelected;
 use crate::plan::{Facts, Inventory, Reason, Scan, ScanTarget};
 use crate::policy::{Access, Authorizer, Denial, Question, Refused, SearchQuestion};
-use crate::query::{AccessKeyId, AccountId, EventQuery};
+use crate::query::{AccessKeyId, AccountId, EventQuery, shown};
 use crate::telemetry::Metrics;
 
 /// What planning asks AWS beforehand.
@@ -130,7 +130,7 @@ pub enum Refusal {
     NothingSelected {
         /// The field's path in the request.
         field: String,
-        /// Its value, as written.
+        /// The beginning of its value, quoted.
         value: String,
     },
     /// The federation's accounts have not been discovered yet.
@@ -389,7 +389,7 @@ impl From<NotSelected> for Refusal {
             },
             NotSelected::Nothing { field, value } => Self::NothingSelected {
                 field: format!("account_selector.{field}"),
-                value,
+                value: shown(&value),
             },
         }
     }

@@ -81,6 +81,20 @@ impl ResumeToken {
     }
 }
 
+impl ResumeToken {
+    /// Writes the token: what [`ResumeToken::decode`] reads.
+    #[must_use]
+    pub fn encode(&self) -> Arc<str> {
+        let ResumePoint {
+            position,
+            horizon,
+            scope_digest,
+        } = &self.point;
+        let head = head(self.request_digest, *scope_digest, self.range, *horizon);
+        TokenWriter { head }.write(position.as_ref())
+    }
+}
+
 /// Writes the tokens of one search: all but the position is the same in each.
 #[derive(Debug, Clone)]
 pub struct TokenWriter {
@@ -91,13 +105,9 @@ impl TokenWriter {
     /// For a search of this query over this scope.
     #[must_use]
     pub fn new(query: &EventQuery, scope_digest: [u8; 16], horizon: EventTime) -> Self {
-        let mut head = vec![VERSION];
-        head.extend(request_digest(query));
-        head.extend(scope_digest);
-        for time in [query.range.start(), query.range.end(), horizon] {
-            head.extend(time.second().to_be_bytes());
+        Self {
+            head: head(request_digest(query), scope_digest, query.range, horizon),
         }
-        Self { head }
     }
 
     /// The token that goes on after `position` (`None`: from the beginning).
@@ -123,6 +133,21 @@ impl TokenWriter {
         bytes.extend(checksum);
         URL_SAFE_NO_PAD.encode(bytes).into()
     }
+}
+
+fn head(
+    request_digest: [u8; 16],
+    scope_digest: [u8; 16],
+    range: TimeRange,
+    horizon: EventTime,
+) -> Vec<u8> {
+    let mut head = vec![VERSION];
+    head.extend(request_digest);
+    head.extend(scope_digest);
+    for time in [range.start(), range.end(), horizon] {
+        head.extend(time.second().to_be_bytes());
+    }
+    head
 }
 
 /// The position at which everything before `second`, in the reading order, is answered and nothing

@@ -1,6 +1,7 @@
 //! One integration-test binary: every module here talks to the crate through its public surface or a socket.
 #![cfg(feature = "sandbox")]
 
+mod abuse;
 mod accepted_gaps;
 mod athena;
 mod athena_records;
@@ -22,6 +23,7 @@ mod grpc_server;
 mod grpc_service;
 mod hand_over;
 mod held;
+mod injection;
 mod lifecycle;
 mod log_days;
 mod logs;

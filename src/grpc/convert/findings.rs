@@ -1,5 +1,7 @@
 //! What is wrong with a request: all of it, not only the first thing.
 
+use crate::query::shown;
+
 /// At most so many of a kind are told: error details travel in HTTP/2 trailers, which some clients
 /// limit to 8 KB.
 pub(crate) const MAX_TOLD: usize = 16;
@@ -87,15 +89,6 @@ fn note(list: &mut Vec<FieldFinding>, field: String, description: String) {
             description: format!("{description} (further problems are not listed)"),
         });
     }
-}
-
-/// The beginning of a caller's text, quoted and without control characters.
-fn shown(value: &str) -> String {
-    const MAX_CHARS: usize = 40;
-    let mut chars = value.chars();
-    let head: String = chars.by_ref().take(MAX_CHARS).collect();
-    let rest = if chars.next().is_some() { "…" } else { "" };
-    format!("{head:?}{rest}")
 }
 
 #[cfg(test)]

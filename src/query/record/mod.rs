@@ -29,6 +29,10 @@ pub use mask::MASK;
 pub use ordinals::Ordinals;
 pub use targets::{MAX_TARGETS, names_target};
 
+/// A longer `eventID` is none of CloudTrail's, whose ids have 36 characters: nobody can ask for it, and
+/// a resume token that held it would not be taken back.
+const LONGEST_EVENT_ID: usize = 128;
+
 /// Where a record was read, and what is wanted of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadFrom {
@@ -90,9 +94,9 @@ impl From<serde_json::Error> for UnreadableRecord {
 
 /// Reads one record.
 ///
-/// `json` is the record as it was read, byte for byte. A record without `eventID` gets an id made
-/// from these bytes with ordinal 0: [`Ordinals`] sets its number. `matched_identities` is left
-/// empty and `late` false: they are the search's to say.
+/// `json` is the record as it was read, byte for byte. A record without `eventID`, or with one that
+/// cannot be CloudTrail's, gets an id made from these bytes with ordinal 0: [`Ordinals`] sets its
+/// number. `matched_identities` is left empty and `late` false: they are the search's to say.
 pub fn parse_record(json: &str, read_from: &ReadFrom) -> Result<Event, UnreadableRecord> {
     let members = read(json)?;
     let masked = match members.response_elements {
@@ -129,7 +133,7 @@ fn event(
     let event_source = members.event_source.non_empty();
     let event_source = event_source.ok_or(UnreadableRecord::NoEventSource)?;
 
-    let recorded_id = members.event_id.non_empty();
+    let recorded_id = (members.event_id.non_empty()).filter(|id| id.len() <= LONGEST_EVENT_ID);
     let sha256 = (read_from.keep_record || recorded_id.is_none())
         .then(|| hex::encode(Sha256::digest(unmasked)));
     let id = match recorded_id {

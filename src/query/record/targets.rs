@@ -161,7 +161,9 @@ impl Targets {
     fn add(&mut self, origin: &str, value: &str) {
         let empty = matches!(value, "" | "HIDDEN_DUE_TO_SECURITY_REASONS");
         let known = |t: &Target| t.value == value && (t.origin == origin || t.origin == RESOURCES);
-        if empty || self.listed.iter().any(known) {
+        // Of many thousands only the first are told apart: that the others may be listed twice harms
+        // nobody, and comparing each with all would take seconds.
+        if empty || self.listed.iter().take(MAX_TARGETS).any(known) {
             return;
         }
         if self.listed.len() == self.most {
@@ -335,6 +337,20 @@ mod tests {
             pairs(&targets),
             [("resources", "arn:aws:iam::111122223333:role/Admin")]
         );
+    }
+
+    /// As many as a record can hold, each of which is only held against the few that are listed.
+    #[test]
+    fn the_last_of_very_many_is_found() {
+        let ids: Vec<String> = (0..40_000).map(|n| format!("\"{n}\"")).collect();
+        let record = format!(
+            r#"{{"eventTime":"2026-10-20T00:00:00Z","eventName":"A","eventSource":"b","requestParameters":{{"instanceIds":[{}]}}}}"#,
+            ids.join(",")
+        );
+        let event = crate::query::record::tests::parse(&record).unwrap();
+        for (wanted, named) in [("39999", true), ("40000", false)] {
+            assert_eq!(names_target(&event, |name| name == wanted), named);
+        }
     }
 
     #[test]

@@ -20,7 +20,7 @@ fn read_from(keep_record: bool) -> ReadFrom {
     }
 }
 
-fn parse(json: &str) -> Result<Event, UnreadableRecord> {
+pub(super) fn parse(json: &str) -> Result<Event, UnreadableRecord> {
     parse_record(json, &read_from(true))
 }
 
@@ -197,4 +197,15 @@ fn response_elements_that_are_no_json_show_no_credential() {
             .unwrap()
             .contains("IQoJb3JpZ2luX2VjEKn")
     );
+}
+
+/// A resume token holds the id of an event: it has to be one that the service takes back.
+#[test]
+fn an_id_that_is_too_long_to_be_cloudtrails_is_made_from_the_content() {
+    let with = |id: &str| parse(&record(&format!(r#","eventID":"{id}""#))).unwrap();
+    let long = "x".repeat(128);
+    assert_eq!(with(&long).key.id, EventId::Recorded(long.as_str().into()));
+    let event = with(&format!("{long}x"));
+    assert!(matches!(event.key.id, EventId::Made { ordinal: 0, .. }));
+    assert!(event.record.unwrap().json.contains(&long));
 }
