@@ -17,6 +17,8 @@
 //! |---|---|---|
 //! | [`caller`] | who asks | deciding what they may |
 //! | [`policy`] | what callers may ask | I/O, but for reading its policies; naming tonic or AWS |
+//! | [`authentication`] | who calls, by token or certificate | deciding what they may |
+//! | [`tls`] | certificates and keys out of files | opening a connection |
 //! | [`query`] | the domain: what is asked, what an event is | I/O |
 //! | [`plan`] | planning, routing, coverage | I/O; reading a clock |
 //! | [`search`] | running a plan: fan-out, merge, resume | naming the AWS SDK |
@@ -34,6 +36,7 @@
 #![forbid(unsafe_code)]
 
 pub mod audit;
+pub mod authentication;
 pub mod backend;
 pub mod caller;
 pub mod check;
@@ -49,5 +52,6 @@ pub mod query;
 pub mod sandbox;
 pub mod search;
 pub mod telemetry;
+pub mod tls;
 
 pub use cli::assembly;

@@ -34,7 +34,7 @@ pub async fn run() -> Result<Vec<Row>, Error> {
             &other,
         ),
     ];
-    rows.extend(traffic_rows(&origins, every_origin).await?);
+    rows.extend(Box::pin(traffic_rows(&origins, every_origin)).await?);
     let deploy = traffic::role("/deploy");
     for (name, every, sessions) in [
         ("a thousand session names, busy", 240, 1000),
@@ -44,7 +44,7 @@ pub async fn run() -> Result<Vec<Row>, Error> {
     ] {
         let traffic = traffic::many_sessions(every, sessions);
         let case = (name, Kind::Arn(deploy.clone()), &deploy);
-        rows.extend(traffic_rows(&traffic, [case]).await?);
+        rows.extend(Box::pin(traffic_rows(&traffic, [case])).await?);
     }
     rows.push(organization().await?);
     Ok(rows)

@@ -18,10 +18,10 @@ use crate::backend::event_history::EventHistory;
 use crate::backend::logs::Logs;
 use crate::check::{Checker, CheckerParts};
 use crate::clock::Clock;
-use crate::config::{Config, Limits, RequestRate};
+use crate::config::{self, Config, Limits, RequestRate};
 use crate::federation::{Federation, HubCredentials};
 use crate::grpc::in_process::{self, InProcessServer};
-use crate::grpc::{Probe, Readiness, ReadinessPace, Server, ServerError, ServerParts};
+use crate::grpc::{Probe, Protection, Readiness, ReadinessPace, Server, ServerError, ServerParts};
 use crate::plan::facts::{AcceptedGap, ArchiveFacts, LogGroupFacts, Routing};
 use crate::plan::{Reason, ReasonCode};
 use crate::policy::{Authorizer, KnownOfAccounts, PolicyError};
@@ -29,6 +29,7 @@ use crate::query::{AccessKeyId, AccountId};
 use crate::search::{AccountsView, Engine, EngineLimits, EngineParts, FactSource};
 use crate::telemetry::Metrics;
 use crate::telemetry::admin::{Admin, AdminError};
+use crate::tls::MaterialError;
 
 /// The parts of a service that outlive each search.
 pub struct Assembly {
@@ -45,6 +46,8 @@ pub struct Assembly {
     limits: Limits,
     /// Where each request over the network is recorded.
     audit: AuditLog,
+    tls: Option<config::Tls>,
+    auth: config::Auth,
     athena: Arc<Athena>,
     /// Keeps the accounts current; ends with `drain`.
     discovery: AbortOnDropHandle<()>,
@@ -62,7 +65,8 @@ impl Assembly {
         hub: Option<HubCredentials>,
         clock: Clock,
     ) -> Result<Self, PolicyError> {
-        Self::counting(config, hub, clock, &Metrics::new()).await
+        // Boxed: callers hold this future in theirs.
+        Box::pin(Self::counting(config, hub, clock, &Metrics::new())).await
     }
 
     /// The same, counting in `metrics`.
@@ -144,6 +148,8 @@ impl Assembly {
             authorizer,
             limits: config.limits.clone(),
             audit: AuditLog::none(),
+            tls: config.tls.clone(),
+            auth: config.auth.clone(),
             federation,
             athena,
             discovery: AbortOnDropHandle::new(tokio::spawn(discovery)),
@@ -161,10 +167,18 @@ impl Assembly {
     /// Serves on `listen`; port 0 picks a free one. Once: shutting that server down drains the
     /// engine too.
     pub async fn serve(&self, listen: SocketAddr) -> Result<Server, ServerError> {
-        let federation = Arc::clone(&self.federation);
+        // Boxed: callers hold this future in theirs.
+        Box::pin(Server::start(listen, self.server_parts()?)).await
+    }
+
+    /// What [`Self::serve`] starts: for whoever wants to change some of it.
+    pub fn server_parts(&self) -> Result<ServerParts, MaterialError> {
+        let protection = Protection::load(self.tls.as_ref(), &self.auth)?;
+        let (federation, callers) = (Arc::clone(&self.federation), protection.clone());
         let probe: Probe = Box::new(move || {
-            let federation = Arc::clone(&federation);
+            let (federation, callers) = (Arc::clone(&federation), callers.clone());
             async move {
+                callers.ready()?;
                 federation.check_hub().await?;
                 let known = AccountsView::new(federation.known()).first().await;
                 match (known.inventory, known.failure) {
@@ -175,7 +189,7 @@ impl Assembly {
             }
             .boxed()
         });
-        let parts = ServerParts {
+        Ok(ServerParts {
             engine: self.engine.clone(),
             checker: Arc::clone(&self.checker),
             limits: self.limits.clone(),
@@ -184,8 +198,8 @@ impl Assembly {
             probe,
             pace: ReadinessPace::default(),
             metrics: self.federation.metrics().clone(),
-        };
-        Server::start(listen, parts).await
+            protection,
+        })
     }
 
     /// Serves the admin port of `server` on `listen`.

@@ -3,8 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use tonic::transport::{Channel, Endpoint};
+use tonic::Status;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint, Uri};
 
+use super::credentials::{Bearer, CredentialArgs, CredentialError};
 use crate::assembly::Assembly;
 use crate::clock::Clock;
 use crate::config::{self, Config, ConfigError};
@@ -16,10 +19,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long what a search left behind in AWS may take to end.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 
+/// A channel that shows a token with every call, if there is one.
+pub type ServiceChannel = InterceptedService<Channel, Bearer>;
+
 /// A channel, and what answers at its other end if that is in this process.
 pub struct Opened {
     /// The channel.
-    pub channel: Channel,
+    pub channel: ServiceChannel,
     /// The engine, if it is our own.
     pub own: Option<OwnService>,
 }
@@ -48,8 +54,11 @@ pub enum ChannelError {
         /// As given.
         url: String,
         /// What is wrong with it.
-        why: tonic::transport::Error,
+        why: String,
     },
+    /// What is to be shown to it cannot be.
+    #[error(transparent)]
+    Credentials(#[from] CredentialError),
     /// Nothing answers there.
     #[error("no service answers at {url}: {}", with_sources(why))]
     Connect {
@@ -76,22 +85,40 @@ impl ChannelError {
     /// Whether it is for whoever wrote the command or the configuration to mend.
     #[must_use]
     pub fn is_bad_usage(&self) -> bool {
-        matches!(self, Self::Url { .. } | Self::Config(_) | Self::Policies(_))
+        matches!(
+            self,
+            Self::Url { .. } | Self::Config(_) | Self::Policies(_) | Self::Credentials(_)
+        )
     }
 }
 
 /// A channel to the service at `url`.
-pub async fn to_service(url: &str) -> Result<Opened, ChannelError> {
-    let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|why| ChannelError::Url {
+pub async fn to_service(url: &str, credentials: &CredentialArgs) -> Result<Opened, ChannelError> {
+    let refused = |why: String| ChannelError::Url {
         url: url.to_owned(),
         why,
-    })?;
-    let channel = endpoint.connect_timeout(CONNECT_TIMEOUT).connect().await;
+    };
+    let uri: Uri = url.parse().map_err(|why| refused(format!("{why}")))?;
+    if !matches!(uri.scheme_str(), Some("http" | "https")) {
+        return Err(refused(
+            "it begins with neither http:// nor https://".to_owned(),
+        ));
+    }
+    let (tls, bearer) = (credentials.tls(&uri)?, credentials.bearer(&uri)?);
+    let mut endpoint = Endpoint::from(uri).connect_timeout(CONNECT_TIMEOUT);
+    if let Some(tls) = tls {
+        let secured = endpoint.tls_config(tls);
+        endpoint = secured.map_err(|why| refused(with_sources(&why)))?;
+    }
+    let channel = endpoint.connect().await;
     let channel = channel.map_err(|why| ChannelError::Connect {
         url: url.to_owned(),
         why,
     })?;
-    Ok(Opened { channel, own: None })
+    Ok(Opened {
+        channel: InterceptedService::new(channel, bearer),
+        own: None,
+    })
 }
 
 /// A channel to a service in this process, of the configuration at `file`.
@@ -109,16 +136,62 @@ pub async fn to_own_engine(config: &Config) -> Result<Opened, ChannelError> {
     let connected = assembly.connect_in_process().await;
     let (channel, server) = connected.map_err(ChannelError::Own)?;
     Ok(Opened {
-        channel,
+        channel: without_token(channel),
         own: Some(OwnService { server, assembly }),
     })
 }
 
+/// A channel to a service that knows its caller without a token.
+#[must_use]
+pub fn without_token(channel: Channel) -> ServiceChannel {
+    InterceptedService::new(channel, Bearer::default())
+}
+
 /// tonic's own text says only "transport error"; the reason is in what caused it.
-fn with_sources(error: &tonic::transport::Error) -> String {
-    let first: &dyn std::error::Error = error;
-    std::iter::successors(Some(first), |error| error.source())
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let mut causes: Vec<String> = causes.map(ToString::to_string).collect();
+    causes.dedup();
+    let text = causes.join(": ");
+    match advice(&text) {
+        Some(advice) => format!("{text}: {advice}"),
+        None => text,
+    }
+}
+
+/// A refusal in words: what the service says, or what came between.
+#[must_use]
+pub fn refusal_in_words(status: &Status) -> String {
+    match std::error::Error::source(status) {
+        Some(cause) => format!("{}: {}", status.message(), with_sources(cause)),
+        None => status.message().to_owned(),
+    }
+}
+
+/// How it reads when the other end closes a connection: with TLS 1.3 a client is past its handshake by
+/// the time that its certificate is refused.
+const CLOSED: [&str; 4] = [
+    "received fatal alert",
+    "connection closed",
+    "broken pipe",
+    "onnection reset",
+];
+
+/// What to do about what rustls and its peer say.
+fn advice(text: &str) -> Option<&'static str> {
+    let is = |words: &str| text.contains(words);
+    if is("UnknownIssuer") {
+        Some("say with --tls-ca whose certificates to trust")
+    } else if CLOSED.into_iter().any(is) {
+        Some(
+            "a service that asks for certificates closes connections without one that it accepts: \
+             --tls-cert and --tls-key",
+        )
+    } else if is("frame with invalid size") {
+        Some("a service with TLS is asked at https://")
+    } else if is("InvalidContentType") {
+        Some("a service without TLS is asked at http://")
+    } else {
+        None
+    }
 }

@@ -7,8 +7,10 @@ use clap::{Parser, Subcommand};
 pub mod assembly;
 mod channel;
 pub mod check;
+pub mod credentials;
 #[cfg(feature = "sandbox")]
 pub mod demo;
+pub mod exposure;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod search;
@@ -69,9 +71,9 @@ pub fn run() -> ExitCode {
 
 async fn dispatch(command: Command) -> ExitCode {
     match command {
-        Command::Serve(args) => serve::run(&args).await,
+        Command::Serve(args) => Box::pin(serve::run(&args)).await,
         #[cfg(feature = "sandbox")]
-        Command::Demo(command) => match demo::run(*command).await {
+        Command::Demo(command) => match Box::pin(demo::run(*command)).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("identity-trail demo: {error}");
@@ -86,8 +88,8 @@ async fn dispatch(command: Command) -> ExitCode {
                 ExitCode::FAILURE
             }
         },
-        Command::Search(args) => ask(&args).await.into(),
-        Command::Check(args) => check(&args).await.into(),
+        Command::Search(args) => Box::pin(ask(&args)).await.into(),
+        Command::Check(args) => Box::pin(check(&args)).await.into(),
     }
 }
 
@@ -101,7 +103,7 @@ async fn ask(args: &search::SearchArgs) -> search::Ended {
     let opened = match (&args.config, args.organization.config(&args.regions)) {
         (Some(file), _) => channel::to_engine_of_file(file).await,
         (None, Some(config)) => channel::to_own_engine(&config).await,
-        (None, None) => channel::to_service(&args.endpoint).await,
+        (None, None) => channel::to_service(&args.endpoint, &args.credentials).await,
     };
     match opened {
         Ok(channel::Opened { channel, own }) => {
@@ -125,7 +127,7 @@ async fn ask(args: &search::SearchArgs) -> search::Ended {
 /// Checks at a running service, or from this process.
 async fn check(args: &check::CheckArgs) -> check::Checked {
     let opened = match &args.config {
-        None => channel::to_service(&args.endpoint).await,
+        None => channel::to_service(&args.endpoint, &args.credentials).await,
         Some(file) => channel::to_engine_of_file(file).await,
     };
     match opened {

@@ -1,6 +1,5 @@
 //! `identity-trail serve`: the service, until a signal ends it.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -9,14 +8,16 @@ use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::BAD_USAGE;
+use super::exposure::{self, Exposed};
 use crate::assembly::{self, Assembly};
 use crate::audit::AuditLog;
 use crate::clock::Clock;
-use crate::config::{self, Config, ConfigError};
-use crate::grpc::ServerError;
+use crate::config::{self, ConfigError};
+use crate::grpc::{Protection, ServerError};
 use crate::policy::PolicyError;
 use crate::telemetry::admin::AdminError;
 use crate::telemetry::{self, Metrics, TelemetryError};
+use crate::tls::MaterialError;
 
 /// Flags of `serve`.
 #[derive(Debug, Clone, Args)]
@@ -24,8 +25,8 @@ pub struct ServeArgs {
     /// The configuration; identity-trail.example.yaml explains every key
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
-    /// Listen on other addresses than loopback though there is neither TLS nor authentication:
-    /// whoever reaches the port reads every account's audit log
+    /// Listen on other addresses than loopback without TLS or without authentication: whoever
+    /// reaches the port, or is on the way to it, reads every account's audit log
     #[arg(long)]
     pub insecure: bool,
     /// Check the configuration and end: exit status 0 if the service would start with it, 2 if not.
@@ -54,12 +55,12 @@ pub enum ServeError {
     /// Logging cannot be set up.
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
-    /// The address can be reached from elsewhere, and nothing protects it.
-    #[error(
-        "listen: {0} is not a loopback address, and there is neither TLS nor authentication: \
-         listen on 127.0.0.1, put something in front that has both, or pass --insecure"
-    )]
-    Unprotected(SocketAddr),
+    /// The address can be reached from elsewhere, and is not protected.
+    #[error(transparent)]
+    Exposed(#[from] Exposed),
+    /// A certificate, a key or a key set cannot be used.
+    #[error(transparent)]
+    Material(#[from] MaterialError),
     /// The audit log cannot be opened.
     #[error("audit: cannot append to {to}: {source}")]
     Audit {
@@ -86,7 +87,8 @@ impl ServeError {
             Self::Config(_)
             | Self::Policies(_)
             | Self::Telemetry(_)
-            | Self::Unprotected(_)
+            | Self::Exposed(_)
+            | Self::Material(_)
             | Self::Audit { .. } => true,
             Self::Signals(_) | Self::Server(_) | Self::Admin(_) => false,
         }
@@ -111,7 +113,9 @@ pub async fn run(args: &ServeArgs) -> ExitCode {
 /// Every setting is checked before a port is bound.
 async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let config = config::load(&args.config)?;
-    check_exposure(&config, args.insecure)?;
+    exposure::check(&config, args.insecure)?;
+    // The server reads them again: what is wrong is told before anything starts.
+    Protection::load(config.tls.as_ref(), &config.auth)?;
     let metrics = Metrics::new();
     let telemetry = telemetry::init(&config.telemetry, &metrics)?;
     if args.check_config {
@@ -177,14 +181,6 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
             tracing::warn!("a second signal: ending at once");
             Ok(())
         }
-    }
-}
-
-fn check_exposure(config: &Config, insecure: bool) -> Result<(), ServeError> {
-    if insecure || config.listen.ip().is_loopback() {
-        Ok(())
-    } else {
-        Err(ServeError::Unprotected(config.listen))
     }
 }
 

@@ -18,6 +18,7 @@ pub mod regions;
 pub mod routing;
 pub mod stores;
 pub mod telemetry;
+pub mod tls;
 mod value;
 
 use std::fmt;
@@ -31,7 +32,7 @@ pub use accepted_gaps::AcceptedGap;
 pub use accounts::{Access, Accounts, ExternalId, Organization};
 pub use archives::Archive;
 pub use audit::{Audit, AuditTarget};
-pub use auth::Auth;
+pub use auth::{Auth, Jwks, Jwt, JwtAlgorithm, Mtls, is_loopback};
 pub use event_history::EventHistory;
 pub use hub::Hub;
 pub use limits::Limits;
@@ -40,6 +41,7 @@ pub use rate::RequestRate;
 pub use regions::Regions;
 pub use routing::Routing;
 pub use telemetry::{LogFormat, Otlp, Telemetry};
+pub use tls::{ClientAuth, Tls};
 
 use crate::query::{AccountId, Region};
 use accounts::AccessKeys;
@@ -79,6 +81,9 @@ pub struct Config {
     /// The audit log, which `serve` keeps.
     #[serde(default)]
     pub audit: Audit,
+    /// TLS on the service's port.
+    #[serde(default)]
+    pub tls: Option<Tls>,
     /// Who may call, and what callers may ask.
     #[serde(default)]
     pub auth: Auth,
@@ -183,6 +188,8 @@ impl Config {
             .and_then(|()| stores::check(&config.log_groups))
             .and_then(|()| accepted_gaps::check(&config.accepted_gaps))
             .and_then(|()| config.check_store_access())
+            .and_then(|()| tls::check(config.tls.as_ref()))
+            .and_then(|()| auth::check(&config.auth, config.tls.as_ref()))
             .map_err(|invalid| ConfigError::Invalid {
                 file: file.to_owned(),
                 invalid,
@@ -216,6 +223,7 @@ impl Config {
             routing: Routing::default(),
             limits: Limits::default(),
             audit: Audit::default(),
+            tls: None,
             auth: Auth::default(),
             telemetry: Telemetry::default(),
         }
@@ -347,6 +355,8 @@ fn default_listen() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 50051))
 }
 
+#[cfg(test)]
+mod caller_tests;
 #[cfg(test)]
 mod chart_tests;
 #[cfg(test)]

@@ -17,11 +17,11 @@ use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::http::{HeaderMap, HeaderValue, Request, Response};
 use tonic::codegen::{Bytes, StdError};
-use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 use tonic_types::StatusExt;
 use tower::{Layer, Service};
 use uuid::Uuid;
 
+use super::incoming::Peer;
 use super::pb::identity_trail_service_server::SERVICE_NAME;
 use super::{counted, status};
 use crate::audit::{AuditLog, Entry, Record};
@@ -109,14 +109,7 @@ where
 
 /// Where the connection comes from.
 fn peer(request: &Request<Body>) -> Option<String> {
-    let extensions = request.extensions();
-    let plain = extensions.get::<TcpConnectInfo>();
-    let over_tls = || {
-        extensions
-            .get::<TlsConnectInfo<TcpConnectInfo>>()
-            .map(TlsConnectInfo::get_ref)
-    };
-    let address = plain.or_else(over_tls)?.remote_addr()?;
+    let address = request.extensions().get::<Peer>()?.tcp.remote_addr()?;
     Some(address.to_string())
 }
 

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 mod asked;
+mod authentication;
 pub mod caller;
 pub mod check;
 mod connections;
@@ -10,8 +11,10 @@ mod counted;
 pub mod discretion;
 pub mod edge;
 pub mod in_process;
+mod incoming;
 pub mod json;
 pub mod plan_search;
+pub mod protection;
 pub mod readiness;
 mod request_body;
 pub mod server;
@@ -19,6 +22,7 @@ pub mod service;
 pub mod status;
 
 pub use in_process::InProcessServer;
+pub use protection::Protection;
 pub use readiness::{Probe, Readiness, ReadinessPace};
 pub use server::{Server, ServerError, ServerParts};
 

@@ -13,11 +13,14 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::HealthService;
 use tower::layer::util::{Identity, Stack};
 
+use super::authentication::AuthenticationLayer;
 use super::connections::Connections;
 use super::counted::CountRequests;
 use super::edge::EdgeLayer;
+use super::incoming::connections;
 use super::pb;
 use super::pb::identity_trail_service_server::IdentityTrailServiceServer;
+use super::protection::Protection;
 use super::readiness::{self, Probe, ReadinessPace};
 use super::request_body::{Bounded, RequestBounds};
 use super::service::IdentityTrail;
@@ -26,6 +29,7 @@ use crate::check::Checker;
 use crate::config::Limits;
 use crate::search::Engine;
 use crate::telemetry::Metrics;
+use crate::tls::MaterialError;
 
 /// A request is lists of names: 2 MB are 100,000 accounts.
 const MAX_REQUEST_BYTES: usize = 2 * 1024 * 1024;
@@ -65,6 +69,8 @@ pub struct ServerParts {
     pub pace: ReadinessPace,
     /// Where calls are counted.
     pub metrics: Metrics,
+    /// Who gets as far as an RPC.
+    pub protection: Protection,
 }
 
 /// A running server. Dropping it closes its port and ends its searches.
@@ -75,6 +81,7 @@ pub struct Server {
     is_ready: watch::Receiver<bool>,
     serving: AbortOnDropHandle<Result<(), tonic::transport::Error>>,
     _readiness: AbortOnDropHandle<()>,
+    _protection: AbortOnDropHandle<()>,
 }
 
 /// Why a server does not run, or no longer.
@@ -88,6 +95,9 @@ pub enum ServerError {
         /// What the system said.
         source: io::Error,
     },
+    /// A certificate, a key or a key set cannot be used.
+    #[error(transparent)]
+    Material(#[from] MaterialError),
     /// It broke while it was serving.
     #[error("the server broke: {0}")]
     Serve(#[from] tonic::transport::Error),
@@ -123,11 +133,14 @@ impl Server {
             HealthServer::new(HealthService::from_health_reporter(health.clone())),
             parts.metrics,
             EdgeLayer::new(parts.audit),
+            AuthenticationLayer(parts.protection.authenticator.clone()),
         );
         let (ready, is_ready) = watch::channel(false);
         let reporter = readiness::Reporter::new(health, ready);
         let stop = parts.drain.clone().cancelled_owned();
+        let incoming = connections(incoming, parts.protection.tls.clone());
         let serving = router.serve_with_incoming_shutdown(incoming, stop);
+        let protection = parts.protection.keep_current(parts.drain.clone());
         let readiness =
             readiness::keep_informed(reporter, parts.probe, parts.pace, parts.drain.clone());
         Ok(Self {
@@ -136,6 +149,7 @@ impl Server {
             is_ready,
             serving: AbortOnDropHandle::new(tokio::spawn(serving)),
             _readiness: AbortOnDropHandle::new(tokio::spawn(readiness)),
+            _protection: AbortOnDropHandle::new(tokio::spawn(protection)),
         })
     }
 
@@ -174,12 +188,18 @@ impl Drop for Server {
     }
 }
 
+/// The RPCs, counted and recorded, behind the authentication of their callers.
+type Router = tonic::transport::server::Router<
+    Stack<AuthenticationLayer, Stack<EdgeLayer, Stack<CountRequests, Identity>>>,
+>;
+
 fn router(
     service: IdentityTrail,
     health: HealthServer<HealthService>,
     metrics: Metrics,
     edge: EdgeLayer,
-) -> tonic::transport::server::Router<Stack<EdgeLayer, Stack<CountRequests, Identity>>> {
+    authentication: AuthenticationLayer,
+) -> Router {
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(pb::FILE_DESCRIPTOR_SET)
@@ -196,6 +216,7 @@ fn router(
         .http2_max_pending_accept_reset_streams(Some(MAX_PENDING_RESETS))
         .layer(CountRequests(metrics))
         .layer(edge)
+        .layer(authentication)
         .add_service(Bounded::new(
             IdentityTrailServiceServer::new(service).max_decoding_message_size(MAX_REQUEST_BYTES),
             REQUEST_BOUNDS,

@@ -10,6 +10,7 @@ use tonic_types::{ErrorDetails, FieldViolation, QuotaViolation, StatusExt};
 use super::convert::Rejection;
 use super::convert::findings::{FieldFinding, MAX_TOLD};
 use crate::audit::Unwritable;
+use crate::authentication::Denial;
 use crate::check::UnknownAccounts;
 use crate::search::Refusal;
 
@@ -40,6 +41,20 @@ impl From<Rejection> for Status {
 impl From<UnknownAccounts> for Status {
     fn from(unknown: UnknownAccounts) -> Self {
         Refusal::UnknownAccounts(unknown.0).into()
+    }
+}
+
+impl From<Denial> for Status {
+    fn from(denial: Denial) -> Self {
+        let mut details = info(denial.reason(), []);
+        let code = match denial {
+            Denial::KeysNotLoaded => {
+                details.set_retry_info(Some(BUSY_RETRY_DELAY));
+                Code::Unavailable
+            }
+            _ => Code::Unauthenticated,
+        };
+        Status::with_error_details(code, denial.to_string(), details)
     }
 }
 

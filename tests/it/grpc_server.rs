@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use identity_trail::config::Limits;
-use identity_trail::grpc::{Probe, Readiness, ReadinessPace, Server, ServerParts};
+use identity_trail::config::{Auth, Limits};
+use identity_trail::grpc::{Probe, Protection, Readiness, ReadinessPace, Server, ServerParts};
 use identity_trail::plan::{Reason, ReasonCode};
 use identity_trail::telemetry::Metrics;
 use prost::Message;
@@ -106,6 +106,7 @@ async fn scripted() -> (Service, Server, mpsc::Sender<Result<Readiness, Reason>>
             failures: 2,
         },
         metrics: Metrics::new(),
+        protection: Protection::load(None, &Auth::default()).unwrap(),
     };
     let server = Server::start(([127, 0, 0, 1], 0).into(), parts)
         .await

@@ -7,6 +7,8 @@ use std::process::{Child, Command, Output, Stdio};
 
 use tempfile::TempDir;
 
+use crate::guarded::{Authority, EXPIRED, Files, VALID};
+
 /// A configuration of one account; `listen` and `more` are lines of it.
 fn yaml(listen: &str, more: &str) -> String {
     format!(
@@ -148,6 +150,67 @@ fn policies_are_checked_with_the_configuration() {
             assert_eq!(output.status.code(), Some(expected), "{output:?}");
             assert!(stderr(&output).contains(place), "{}", stderr(&output));
         }
+    }
+}
+
+#[test]
+fn what_protects_the_port_is_checked_without_starting() {
+    let (files, authority) = (Files::new(), Authority::new("servers"));
+    files.write_issued("server", &authority.server(VALID));
+    files.write_issued("expired", &authority.server(EXPIRED));
+    files.write("none.json", "{\"keys\": []}");
+    let dir = files.path("");
+    let dir = dir.to_str().unwrap();
+    let check = |listen: &str, sections: &str, flags: &[&str]| {
+        let sections = sections.replace("DIR/", dir);
+        let config = write(files.as_ref(), &yaml(listen, &sections));
+        let output = serve(&config, &[&["--check-config"], flags].concat()).output();
+        let output = output.unwrap();
+        (output.status.code(), stderr(&output))
+    };
+    let tls = "tls: {cert_file: DIR/server.crt, key_file: DIR/server.key}\n";
+    let mutual = "tls: {cert_file: DIR/server.crt, key_file: DIR/server.key, client_ca_file: DIR/server.crt}\n";
+    let certificates = format!("{mutual}auth: {{mtls: {{}}}}\n");
+    let tokens = "auth: {jwt: {issuer: i, audience: a, jwks: {url: \"https://i.example.com/\"}}}\n";
+    for (listen, sections) in [
+        ("127.0.0.1:0", tls),
+        ("127.0.0.1:0", tokens),
+        ("0.0.0.0:0", &certificates),
+        ("0.0.0.0:0", &format!("{tls}{tokens}")),
+    ] {
+        assert_eq!(check(listen, sections, &[]), (Some(0), String::new()));
+    }
+    for (listen, sections, told) in [
+        ("0.0.0.0:0", tls, "no authentication"),
+        ("0.0.0.0:0", mutual, "no authentication"),
+        ("0.0.0.0:0", tokens, "no TLS"),
+        ("\"[::]:0\"", "", "neither TLS nor authentication"),
+    ] {
+        let (status, stderr) = check(listen, sections, &[]);
+        assert_eq!(status, Some(2), "{sections}");
+        assert!(
+            stderr.contains(told) && stderr.contains("--insecure"),
+            "{stderr}"
+        );
+        assert_eq!(check(listen, sections, &["--insecure"]).0, Some(0));
+    }
+    let keys = "auth: {jwt: {issuer: i, audience: a, jwks: {file: DIR/none.json}}}\n";
+    for (sections, told) in [
+        (tls.replace("server.crt", "missing.crt"), "missing.crt"),
+        (
+            tls.replace("server.", "expired."),
+            "expired.crt: the certificate expired",
+        ),
+        (
+            tls.replace("server.key", "expired.key"),
+            "is not the key of the certificate",
+        ),
+        (keys.to_owned(), "none.json: has no key"),
+        (keys.replace("none.json", "missing.json"), "missing.json"),
+    ] {
+        let (status, stderr) = check("127.0.0.1:0", &sections, &[]);
+        assert_eq!(status, Some(2), "{sections}");
+        assert!(stderr.contains(told), "{stderr}");
     }
 }
 

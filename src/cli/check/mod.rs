@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use jiff::SignedDuration;
-use tonic::transport::Channel;
 use tonic::{Code, Status};
 
+use super::channel::{ServiceChannel, refusal_in_words};
+use super::credentials::CredentialArgs;
 use super::search::json_output::to_json;
 use super::search::text::printable;
 use super::search::window;
@@ -40,6 +41,9 @@ pub struct CheckArgs {
         default_value = "http://127.0.0.1:50051"
     )]
     pub endpoint: String,
+    /// What is shown to it.
+    #[command(flatten)]
+    pub credentials: CredentialArgs,
     /// Ask no service: read this configuration and check it from this process
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -77,7 +81,7 @@ impl From<Checked> for ExitCode {
 }
 
 /// Runs one check over `channel` and prints it.
-pub async fn run(args: &CheckArgs, channel: Channel) -> Checked {
+pub async fn run(args: &CheckArgs, channel: ServiceChannel) -> Checked {
     let mut request = tonic::Request::new(CheckAccountsRequest {
         account_ids: args.accounts.clone(),
         days: args.days,
@@ -154,7 +158,10 @@ async fn print(
 
 /// The service said no before it began.
 fn refused(status: &Status) -> Checked {
-    eprintln!("identity-trail check: {}", printable(status.message()));
+    eprintln!(
+        "identity-trail check: {}",
+        printable(&refusal_in_words(status))
+    );
     match status.code() {
         Code::InvalidArgument | Code::NotFound => Checked::BadUsage,
         _ => Checked::Failed,

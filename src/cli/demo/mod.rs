@@ -13,6 +13,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tonic::transport::Channel;
 
 use crate::assembly::Assembly;
+use crate::cli::channel::without_token;
+use crate::cli::exposure::{self, Exposed};
 use crate::cli::search::{self, Output, SearchArgs};
 use crate::config::Config;
 use crate::federation::HubCredentials;
@@ -31,6 +33,9 @@ pub struct DemoCommand {
     /// Where the service listens
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:50051")]
     pub listen: SocketAddr,
+    /// Listen on another address than loopback, where whoever reaches the port reads the events
+    #[arg(long)]
+    pub insecure: bool,
 
     /// Where /metrics, /healthz and /readyz are answered; nowhere by default
     #[arg(long, value_name = "ADDR")]
@@ -44,6 +49,9 @@ pub struct DemoCommand {
 /// Why a demo ended other than by a signal.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
+    /// The address can be reached from elsewhere, and is not protected.
+    #[error(transparent)]
+    Exposed(#[from] Exposed),
     /// The sandbox's flags do not go together.
     #[error(transparent)]
     Flags(#[from] ArgsError),
@@ -74,6 +82,7 @@ pub enum DemoError {
 pub async fn run(command: DemoCommand) -> Result<(), DemoError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    exposure::check_address(command.listen, false, false, command.insecure)?;
     let args = &command.sandbox;
     let generated = args.logs.is_empty();
     let nobody_denied = args.deny_account.is_empty() && args.deny_by_scp.is_empty();
@@ -123,7 +132,7 @@ pub async fn run(command: DemoCommand) -> Result<(), DemoError> {
             .map_err(io::Error::other)?
             .connect()
             .await?;
-        search::run(&asked, channel).await;
+        search::run(&asked, without_token(channel)).await;
     }
     let mut out = io::stdout();
     hints::write(&sandbox, &endpoint, &mut out)?;

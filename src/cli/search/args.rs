@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::organization::OrganizationArgs;
 use super::window::{self, When};
+use crate::cli::credentials::CredentialArgs;
 
 const WHO: &str =
     "Identity (any of them; none with a filter by API, source IP, resource or event id)";
@@ -169,6 +170,9 @@ pub struct SearchArgs {
         help_heading = "Service"
     )]
     pub endpoint: String,
+    /// What is shown to it.
+    #[command(flatten)]
+    pub credentials: CredentialArgs,
     /// Ask no service: read this configuration and run the engine in this process
     #[arg(long, value_name = "FILE", help_heading = "Service")]
     pub config: Option<PathBuf>,

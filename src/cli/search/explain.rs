@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
 use tonic::Status;
-use tonic::transport::Channel;
 
 use super::args::{Output, SearchArgs};
 use super::table::{SCOPE_LIMITED, accounts_in_words, outcome_in_words, time_text};
 use super::text::printable;
 use super::{Ended, broken_pipe, json_output, refused};
+use crate::cli::channel::ServiceChannel;
 use crate::grpc::pb::identity::Kind;
 use crate::grpc::pb::identity_trail_service_client::IdentityTrailServiceClient;
 use crate::grpc::pb::{
@@ -21,7 +21,7 @@ use crate::grpc::pb::{
 pub(super) async fn run(
     args: &SearchArgs,
     search: SearchEventsRequest,
-    mut client: IdentityTrailServiceClient<Channel>,
+    mut client: IdentityTrailServiceClient<ServiceChannel>,
 ) -> Ended {
     let mut request = PlanSearchRequest {
         search: Some(search),
@@ -64,7 +64,7 @@ pub(super) async fn run(
 /// All pages of the plan of `search`, as JSON.
 pub(super) async fn pages_as_json(
     search: SearchEventsRequest,
-    client: &mut IdentityTrailServiceClient<Channel>,
+    client: &mut IdentityTrailServiceClient<ServiceChannel>,
 ) -> Result<Vec<String>, Status> {
     let mut request = PlanSearchRequest {
         search: Some(search),

@@ -20,7 +20,6 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use tonic::transport::Channel;
 use tonic::{Code, Status};
 
 pub use args::{Output, SearchArgs};
@@ -28,6 +27,7 @@ use progress::ProgressLine;
 use request::UsageError;
 use save::Saved;
 
+use crate::cli::channel::{ServiceChannel, refusal_in_words};
 use crate::grpc::pb::identity_trail_service_client::IdentityTrailServiceClient;
 use crate::grpc::pb::search_events_response::Item;
 use crate::grpc::pb::{
@@ -79,7 +79,7 @@ trait Writer {
 const FLUSH_AFTER: Duration = Duration::from_millis(200);
 
 /// Runs one search over `channel` and prints it.
-pub async fn run(args: &SearchArgs, channel: Channel) -> Ended {
+pub async fn run(args: &SearchArgs, channel: ServiceChannel) -> Ended {
     let request = match args.request() {
         Ok(request) => request,
         Err(UsageError(message)) => {
@@ -131,7 +131,7 @@ fn broken_pipe(error: &io::Error) -> Ended {
 struct Saving {
     files: Saved,
     request: SearchEventsRequest,
-    client: IdentityTrailServiceClient<Channel>,
+    client: IdentityTrailServiceClient<ServiceChannel>,
 }
 
 impl Saving {
@@ -254,7 +254,7 @@ fn refused(status: &Status) -> Ended {
 
     eprintln!(
         "identity-trail search: {}",
-        text::printable(status.message())
+        text::printable(&refusal_in_words(status))
     );
     if let Some(violations) = status.get_details_bad_request() {
         for violation in violations.field_violations {
