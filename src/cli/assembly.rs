@@ -208,7 +208,13 @@ impl Assembly {
         listen: SocketAddr,
         server: &Server,
     ) -> Result<Admin, AdminError> {
-        let metrics = self.federation.metrics().clone();
+        let (metrics, audit) = (self.federation.metrics().clone(), self.audit.clone());
+        metrics.sample(
+            "identity_trail_audit_failing",
+            "Whether the audit log cannot be written: requests are refused then",
+            None,
+            move || u64::from(audit.counts().failing),
+        );
         Admin::start(listen, metrics, server.is_ready()).await
     }
 
