@@ -251,6 +251,26 @@ def the_collectors_headers_come_from_a_secret():
 
 
 @checks.check
+def what_has_tls_and_knows_its_callers_is_not_insecure():
+    manifests = rendered(CHART / "ci/tls.yaml")
+    assert "--insecure" not in container(manifests)["args"]
+    config = yaml.safe_load(configuration(manifests))
+    assert config["tls"] == {
+        "cert_file": "/etc/identity-trail-tls/tls.crt",
+        "key_file": "/etc/identity-trail-tls/tls.key",
+        "client_ca_file": "/etc/identity-trail-client-ca/ca.crt",
+        "client_auth": "optional",
+    }, config["tls"]
+    assert config["auth"]["jwt"]["jwks"] == {"file": "/etc/identity-trail-jwks/jwks.json"}, config["auth"]
+    # Kubernetes's gRPC probes know no TLS.
+    for probe in ("readinessProbe", "livenessProbe"):
+        assert container(manifests)[probe]["httpGet"]["port"] == "metrics", probe
+    volumes = manifests["Deployment"]["spec"]["template"]["spec"]["volumes"]
+    assert {it["name"] for it in volumes} == {it["name"] for it in container(manifests)["volumeMounts"]}
+    assert "--insecure" in container(everything_on())["args"]
+
+
+@checks.check
 def nothing_but_a_secret_has_the_external_id():
     for kind, manifest in rendered(CHART / "ci/small.yaml").items():
         assert ("identity-trail-7f3a" in yaml.safe_dump(manifest)) == (kind == "Secret"), kind
@@ -277,6 +297,10 @@ def values_that_cannot_work_are_refused():
     assert "roleArn" in refused("awsCredentials={\"from\": \"irsa\", \"roleArn\": \"\"}")
     assert "roleArn" in refused("awsCredentials.from=\"podIdentity\"")
     assert "insecure: true" in refused("insecure=false")
+    tls = CHART / "ci/tls.yaml"
+    assert "insecure: true" in refused("tls={\"secretName\": \"\", \"clientCaConfigMap\": \"\"}", values=tls)
+    assert "insecure: true" in refused("config.auth={}", "jwks.configMap=\"\"", values=tls)
+    assert "metrics.enabled" in refused("metrics.enabled=false", values=tls)
     assert "clientCaConfigMap" in refused("tls.clientCaConfigMap=\"x\"")
     assert "jwks.configMap" in refused("jwks.configMap=\"x\"")
     assert "repository" in refused("image.repository=\"\"")
