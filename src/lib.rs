@@ -26,6 +26,7 @@
 //! | [`federation`] | account inventory, sessions, pacing | knowing what a search is |
 //! | [`backend`] | reading one scan from AWS | merging, retrying elsewhere |
 //! | [`audit`] | one line for each request: who asked what | blocking the runtime; losing a line |
+//! | [`usage`] | what the process and each caller use, and may use | knowing what a search is |
 //! | [`grpc`] | the wire: proto ⇄ domain, status codes | deciding anything about AWS |
 //! | [`telemetry`] | logs, traces and metrics: what whoever does something says or counts it with | knowing who does it |
 //! | [`cli`] | one file per subcommand, and the one place where the parts are put together | deciding anything |
@@ -51,7 +52,9 @@ pub mod query;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod search;
+pub mod supervise;
 pub mod telemetry;
 pub mod tls;
+pub mod usage;
 
 pub use cli::assembly;

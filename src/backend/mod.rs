@@ -26,6 +26,7 @@ use crate::plan::estimate::DaysUnseen;
 use crate::plan::facts::ArchiveFacts;
 use crate::plan::{Reason, ReasonCode, RoleReading, Scan, Unverified};
 use crate::query::{AccountId, Event, EventQuery, EventTime, TimeRange};
+use crate::usage::InUse;
 use event_history::SessionsFound;
 
 /// The number under which checks take their turns in the queues: no search has it.
@@ -75,9 +76,28 @@ pub struct Spent {
     requests: AtomicU64,
     throttles: AtomicU64,
     bytes_scanned: AtomicU64,
+    /// On whose account, where nobody else counts it.
+    in_use: Option<Arc<InUse>>,
 }
 
 impl Spent {
+    /// Nothing yet, on this account.
+    #[must_use]
+    pub fn by(in_use: Arc<InUse>) -> Self {
+        Self {
+            in_use: Some(in_use),
+            ..Self::default()
+        }
+    }
+
+    /// Whether more bytes may be scanned.
+    pub fn check(&self) -> Result<(), Reason> {
+        match self.in_use.as_deref().and_then(InUse::bytes_exceeded) {
+            Some(exceeded) => Err(Reason::new(ReasonCode::Quota, exceeded.to_string())),
+            None => Ok(()),
+        }
+    }
+
     /// Counts AWS calls, and those of them that were throttled.
     pub fn add_calls(&self, requests: u64, throttles: u64) {
         self.requests.fetch_add(requests, Ordering::Relaxed);
@@ -87,6 +107,9 @@ impl Spent {
     /// Counts bytes that Athena scanned.
     pub fn add_bytes(&self, bytes: u64) {
         self.bytes_scanned.fetch_add(bytes, Ordering::Relaxed);
+        if let Some(in_use) = &self.in_use {
+            in_use.scanned(bytes);
+        }
     }
 
     /// AWS calls, retries included.
@@ -121,51 +144,51 @@ pub struct SearchContext {
     pub deadline: Option<std::time::Instant>,
     /// What its queries may scan.
     pub scan_budget: ScanBudget,
+    /// What it uses of the caller's and the process's bounds.
+    pub in_use: Arc<InUse>,
     /// The sessions of roles and users that its scans of event history have found.
     pub sessions: SessionsFound,
 }
 
-/// The bytes that a search's Athena and Logs Insights queries may scan (`max_scan_bytes`), and those that they have.
-#[derive(Debug, Default)]
+/// The bytes that the Athena and Logs Insights queries of a search or check may scan, and those that
+/// they have: its own `max_scan_bytes`, and what the caller and the process may scan a day.
+#[derive(Debug)]
 pub struct ScanBudget {
     limit: Option<u64>,
-    spent: AtomicU64,
+    in_use: Arc<InUse>,
 }
 
 impl ScanBudget {
-    /// With this limit, or with none.
+    /// With this limit of its own, or with none.
     #[must_use]
-    pub fn new(limit: Option<u64>) -> Self {
-        Self {
-            limit,
-            spent: AtomicU64::new(0),
-        }
+    pub fn new(limit: Option<u64>, in_use: Arc<InUse>) -> Self {
+        Self { limit, in_use }
     }
 
     /// Counts what a query has scanned since it last told.
     pub fn spend(&self, bytes: u64) {
-        self.spent.fetch_add(bytes, Ordering::Relaxed);
+        self.in_use.scanned(bytes);
     }
 
-    /// Whether nothing is left: what still runs is to be stopped, and nothing more started.
-    #[must_use]
-    pub fn is_spent(&self) -> bool {
-        let spent = self.spent.load(Ordering::Relaxed);
-        self.limit.is_some_and(|limit| spent >= limit)
-    }
-}
-
-impl SearchContext {
-    /// Why a scan ends when the budget is spent.
-    fn budget_spent(&self) -> Reason {
-        let limit = self.query.max_scan_bytes.unwrap_or(0);
-        Reason::new(
-            ReasonCode::MaxScanBytes,
-            format!(
-                "the search's queries have scanned its max_scan_bytes of {limit}: resume with a \
-                 higher limit for the rest, or narrow accounts or times"
-            ),
-        )
+    /// Why nothing is left, if so: what still runs is to be stopped, and nothing more started.
+    pub fn check(&self) -> Result<(), Reason> {
+        let spent = self.in_use.bytes_scanned();
+        if let Some(limit) = self.limit.filter(|limit| spent >= *limit) {
+            return Err(Reason::new(
+                ReasonCode::MaxScanBytes,
+                format!(
+                    "the search's queries have scanned its max_scan_bytes of {limit}: resume with a \
+                     higher limit for the rest, or narrow accounts or times"
+                ),
+            ));
+        }
+        match self.in_use.bytes_exceeded() {
+            Some(exceeded) => Err(Reason::new(
+                ReasonCode::Quota,
+                format!("{exceeded}: resume tomorrow for the rest, or ask what needs no query"),
+            )),
+            None => Ok(()),
+        }
     }
 }
 

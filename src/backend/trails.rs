@@ -13,8 +13,8 @@ use aws_types::SdkConfig;
 
 use crate::config::Access;
 use crate::config::stores::TrailArn;
-use crate::federation::Federation;
 use crate::federation::aws_error::failure;
+use crate::federation::{Behalf, Federation};
 use crate::plan::trail::{Selected, TrailFacts};
 use crate::plan::{Reason, ReasonCode};
 use crate::query::{AccountId, EventCategory, EventTime, Region};
@@ -78,14 +78,15 @@ impl Trails {
         which: WhichTrails<'_>,
         access: &Access,
         region: &Region,
+        behalf: Behalf<'_>,
     ) -> Result<Vec<TrailFacts>, Reason> {
         let region = which.named.map_or(region, |arn| &arn.region);
         let sdk = match which.named {
             Some(arn) if self.federation.access(arn.account).is_some() => {
-                self.federation.sdk_config(arn.account, region).await?
+                (self.federation.sdk_config(arn.account, region, behalf)).await?
             }
             _ => {
-                let session = self.federation.config_for(access, region, Duration::ZERO);
+                let session = (self.federation).config_for(access, region, Duration::ZERO, behalf);
                 session.await?.sdk
             }
         };
@@ -98,8 +99,9 @@ impl Trails {
         into: Destination<'_>,
         account: AccountId,
         region: &Region,
+        behalf: Behalf<'_>,
     ) -> Result<Vec<TrailFacts>, Reason> {
-        let sdk = self.federation.sdk_config(account, region).await?;
+        let sdk = self.federation.sdk_config(account, region, behalf).await?;
         let which = WhichTrails { named: None, into };
         let own = |trail: &Trail| trail.trail_arn().and_then(owner) == Some(account);
         self.seen(&self.client(&sdk), which, own).await

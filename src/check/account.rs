@@ -13,6 +13,7 @@ use super::{Checker, Request, policy};
 use crate::backend::event_history::Newest;
 use crate::caller::Caller;
 use crate::config::Access;
+use crate::federation::Behalf;
 use crate::plan::facts::AccountFacts;
 use crate::plan::{Inventory, Reason, ReasonCode};
 use crate::query::{EventTime, Region};
@@ -54,7 +55,7 @@ fn subject(account: &AccountFacts, regions: Vec<Region>) -> Subject {
 async fn credentials(checker: Arc<Checker>, account: AccountFacts, caller: Arc<Caller>) -> Done {
     let probe = Probe::Credentials;
     let about = subject(&account, Vec::new());
-    let checked = checker.federation.check_session(account.id);
+    let checked = (checker.federation).check_session(account.id, Behalf::Caller(&caller));
     let answer = match tokio::time::timeout(checker.patience, checked).await {
         Ok(answer) => answer,
         Err(_elapsed) => Err(Reason::new(
@@ -107,9 +108,7 @@ async fn event_history(checker: Arc<Checker>, account: AccountFacts, caller: Arc
         let (checker, caller) = (Arc::clone(&checker), Arc::clone(&caller));
         let id = account.id;
         async move {
-            let newest = checker
-                .event_history
-                .newest_event(id, &region, &caller.name);
+            let newest = checker.event_history.newest_event(id, &region, &caller);
             let newest = newest.await;
             (region, newest)
         }

@@ -15,6 +15,7 @@ use super::{Checker, Request, STALE, age_in_words, policy};
 use crate::backend::Spent;
 use crate::backend::athena::{ArchiveProbe, TableProbe};
 use crate::backend::trails::{Destination, WhichTrails};
+use crate::caller::Caller;
 use crate::plan::log_days::{AccountDays, DayRun, LogDays, day_of};
 use crate::plan::{Inventory, Reason, ReasonCode, Unverified};
 use crate::query::{AccountId, EventTime};
@@ -34,6 +35,7 @@ struct Asked {
     /// Whether these are all that it declares.
     all: bool,
     days: u32,
+    caller: Arc<Caller>,
     spent: Arc<Spent>,
 }
 
@@ -42,24 +44,30 @@ pub(super) fn jobs(
     checker: &Arc<Checker>,
     inventory: &Inventory,
     request: &Request,
+    caller: &Arc<Caller>,
     spent: &Arc<Spent>,
 ) -> Vec<Job> {
-    let probes = checker.athena.probes().into_iter().filter_map(|probe| {
-        let accounts = request.asked_of(probe.declared_accounts(), inventory);
-        let asked = Asked {
-            checker: Arc::clone(checker),
-            probe: Arc::new(probe),
-            accounts: Arc::new(accounts),
-            all: request.account_ids.is_empty(),
-            days: request.days,
-            spent: Arc::clone(spent),
-        };
-        (!asked.accounts.is_empty()).then(|| Job {
-            subject: asked.subject(),
-            probe: Probe::Table,
-            work: asked.table().boxed(),
-        })
-    });
+    let probes = checker
+        .athena
+        .probes(caller)
+        .into_iter()
+        .filter_map(|probe| {
+            let accounts = request.asked_of(probe.declared_accounts(), inventory);
+            let asked = Asked {
+                checker: Arc::clone(checker),
+                probe: Arc::new(probe),
+                accounts: Arc::new(accounts),
+                all: request.account_ids.is_empty(),
+                days: request.days,
+                caller: Arc::clone(caller),
+                spent: Arc::clone(spent),
+            };
+            (!asked.accounts.is_empty()).then(|| Job {
+                subject: asked.subject(),
+                probe: Probe::Table,
+                work: asked.table().boxed(),
+            })
+        });
     probes.collect()
 }
 
@@ -300,6 +308,7 @@ impl Asked {
             which,
             access: self.probe.access(),
             region: self.probe.region(),
+            caller: &self.caller,
             accounts: &self.accounts,
             declared: self.probe.declared(described).holds,
         };

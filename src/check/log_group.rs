@@ -39,7 +39,7 @@ pub(super) fn jobs(
     caller: &Arc<Caller>,
     spent: &Arc<Spent>,
 ) -> Vec<Job> {
-    let probes = checker.logs.probes().into_iter().filter_map(|probe| {
+    let probes = checker.logs.probes(caller).into_iter().filter_map(|probe| {
         let accounts = request.asked_of(probe.declared_accounts(), inventory);
         let asked = Asked {
             checker: Arc::clone(checker),
@@ -189,7 +189,7 @@ impl Asked {
         if self.probe.is_filtered() {
             let since = EventTime::floor(now).plus(-days(u64::from(self.days)).as_secs());
             let since = since.max(filterable_from());
-            let newest = self.probe.newest(since, now, &self.caller.name).await;
+            let newest = self.probe.newest(since, now).await;
             findings.push(match newest {
                 Ok(newest) => self.newest(newest, since, now),
                 Err(reason) => self.failed(Probe::Query, reason, "logs:FilterLogEvents"),
@@ -332,6 +332,7 @@ impl Asked {
             },
             access: self.probe.access(),
             region: self.probe.region(),
+            caller: &self.caller,
             accounts: &self.accounts,
             declared: self.probe.declared(now),
         };

@@ -33,6 +33,7 @@ use crate::plan::Inventory;
 use crate::plan::inventory::NotSelected;
 use crate::policy::Access;
 use crate::query::{AccountId, AccountSelector, EventTime};
+use crate::usage::Admitted;
 use run::Check;
 
 pub use finding::{CheckItem, Finding, Probe, State, Subject, Summary};
@@ -161,13 +162,16 @@ impl Checker {
     /// Begins a check of the accounts in `inventory`, for `caller`. Nothing is asked of AWS before the stream is polled.
     ///
     /// The last item is the summary, two seconds before `deadline` at the latest; what was not
-    /// probed by then is a finding that says so.
+    /// probed by then is a finding that says so. The same once `idle` is cancelled, as for a caller who
+    /// takes nothing for too long.
     pub fn check(
         self: &Arc<Self>,
         inventory: &Inventory,
         request: &Request,
         caller: &Arc<Caller>,
         deadline: Option<Instant>,
+        admitted: Admitted,
+        idle: CancellationToken,
     ) -> Result<CheckStream, UnknownAccounts> {
         let accounts = inventory.accounts.iter();
         let known: BTreeSet<AccountId> = accounts.map(|account| account.id).collect();
@@ -175,7 +179,10 @@ impl Checker {
         if !unknown.is_empty() {
             return Err(UnknownAccounts(unknown));
         }
-        let check = Check::new(Arc::clone(self), inventory, request, caller, deadline);
+        let checker = Arc::clone(self);
+        let check = Check::new(
+            checker, inventory, request, caller, deadline, admitted, idle,
+        );
         let next = |mut check: Check| async move {
             let item = check.next().await?;
             Some((item, check))

@@ -7,12 +7,14 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 use super::finding::{CheckItem, Finding, Probe, State, Subject, Summary};
 use super::{Checker, Request, account, archive, log_group};
 use crate::backend::Spent;
 use crate::caller::Caller;
 use crate::plan::{Inventory, Reason, ReasonCode};
+use crate::usage::Admitted;
 
 /// Probes at once. Calls and lookups are bounded for the whole process besides.
 const PROBES_AT_ONCE: usize = 32;
@@ -46,6 +48,9 @@ pub(super) struct Check {
     summary: Option<Summary>,
     spent: Arc<Spent>,
     stop_at: Option<Instant>,
+    /// Cancelled when the caller took nothing for too long.
+    idle: CancellationToken,
+    _admitted: Admitted,
 }
 
 impl Check {
@@ -55,10 +60,12 @@ impl Check {
         request: &Request,
         caller: &Arc<Caller>,
         deadline: Option<std::time::Instant>,
+        admitted: Admitted,
+        idle: CancellationToken,
     ) -> Self {
-        let spent = Arc::new(Spent::default());
+        let spent = Arc::new(Spent::by(Arc::clone(&admitted.in_use)));
         let mut waiting: VecDeque<Job> = VecDeque::new();
-        waiting.extend(archive::jobs(&checker, inventory, request, &spent));
+        waiting.extend(archive::jobs(&checker, inventory, request, caller, &spent));
         waiting.extend(log_group::jobs(
             &checker, inventory, request, caller, &spent,
         ));
@@ -79,6 +86,8 @@ impl Check {
             summary: Some(Summary::default()),
             spent,
             stop_at,
+            idle,
+            _admitted: admitted,
         }
     }
 
@@ -103,12 +112,16 @@ impl Check {
                     ..summary
                 }));
             }
-            let drain = self.checker.drain.clone();
+            let (drain, idle) = (self.checker.drain.clone(), self.idle.clone());
             tokio::select! {
                 biased;
                 () = drain.cancelled() => self.stop(&Reason::new(
                     ReasonCode::Drain,
                     "the service is shutting down: check again on another replica",
+                )),
+                () = idle.cancelled() => self.stop(&Reason::new(
+                    ReasonCode::Idle,
+                    "the caller took nothing of the answer for too long: check again",
                 )),
                 () = until(self.stop_at) => self.stop(&Reason::new(
                     ReasonCode::Deadline,

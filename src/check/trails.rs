@@ -9,7 +9,9 @@ use futures::stream::{self, StreamExt};
 use super::finding::{Finding, Probe, Subject};
 use super::{Checker, policy};
 use crate::backend::trails::{Destination, WhichTrails};
+use crate::caller::Caller;
 use crate::config::Access;
+use crate::federation::Behalf;
 use crate::plan::facts::Declared;
 use crate::plan::trail::{self, TrailFacts};
 use crate::plan::{Reason, ReasonCode};
@@ -26,6 +28,7 @@ pub(super) struct Filled<'a> {
     /// How the place itself is reached: its trails are looked for from there first.
     pub access: &'a Access,
     pub region: &'a Region,
+    pub caller: &'a Caller,
     /// The accounts that it is asked about.
     pub accounts: &'a BTreeSet<AccountId>,
     pub declared: Declared,
@@ -41,10 +44,12 @@ struct Found {
 
 impl Filled<'_> {
     pub async fn findings(&self) -> Vec<Finding> {
-        let home = self
-            .checker
-            .trails
-            .read(self.which, self.access, self.region);
+        let home = self.checker.trails.read(
+            self.which,
+            self.access,
+            self.region,
+            Behalf::Caller(self.caller),
+        );
         let trails = match home.await {
             Ok(trails) => trails,
             Err(reason) => return vec![self.failed(reason, Some(self.access))],
@@ -95,10 +100,12 @@ impl Filled<'_> {
             .collect();
         let ask = |(account, region): (AccountId, Region)| async move {
             let patience = self.checker.patience;
-            let own = self
-                .checker
-                .trails
-                .read_own(self.which.into, account, &region);
+            let own = self.checker.trails.read_own(
+                self.which.into,
+                account,
+                &region,
+                Behalf::Caller(self.caller),
+            );
             let own = tokio::time::timeout(patience, own)
                 .await
                 .unwrap_or_else(|_| {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use futures::FutureExt;
 use jiff::tz::TimeZone;
@@ -27,9 +28,11 @@ use crate::plan::{Reason, ReasonCode};
 use crate::policy::{Authorizer, KnownOfAccounts, PolicyError};
 use crate::query::{AccessKeyId, AccountId};
 use crate::search::{AccountsView, Engine, EngineLimits, EngineParts, FactSource};
+use crate::supervise::supervised;
 use crate::telemetry::Metrics;
 use crate::telemetry::admin::{Admin, AdminError};
 use crate::tls::MaterialError;
+use crate::usage::{Bounds, Usage, UsageLimits};
 
 /// The parts of a service that outlive each search.
 pub struct Assembly {
@@ -48,6 +51,8 @@ pub struct Assembly {
     audit: AuditLog,
     tls: Option<config::Tls>,
     auth: config::Auth,
+    /// The federation of requests that begin now, for whoever asks from elsewhere.
+    current: Arc<ArcSwap<Federation>>,
     athena: Arc<Athena>,
     /// Keeps the accounts current; ends with `drain`.
     discovery: AbortOnDropHandle<()>,
@@ -88,74 +93,88 @@ impl Assembly {
     pub fn new(config: &Config, federation: Federation, clock: Clock) -> Result<Self, PolicyError> {
         let authorizer = Arc::new(authorizer(config)?);
         let federation = Arc::new(federation);
-        let athena = Arc::new(Athena::new(config, &federation));
-        let logs = Arc::new(Logs::new(config, &federation, clock));
-        let stall_timeout = config.limits.scan_stall_timeout;
-        let drain = CancellationToken::new();
-        let event_history = Arc::new(EventHistory::new(
-            Arc::clone(&federation),
-            clock,
-            stall_timeout,
-        ));
-        let routing = routing(&config.routing);
-        let checker = Arc::new(Checker::new(CheckerParts {
-            federation: Arc::clone(&federation),
-            event_history: Arc::clone(&event_history),
-            athena: Arc::clone(&athena),
-            logs: Arc::clone(&logs),
-            clock,
-            archive_delay: routing.archive_delay,
-            patience: stall_timeout,
-            drain: drain.clone(),
-        }));
-        let engine = Engine::new(EngineParts {
-            clock,
-            accounts: AccountsView::new(federation.known()),
-            authorizer: Arc::clone(&authorizer),
-            accepted_gaps: accepted_gaps(config, clock.now()),
-            routing,
-            limits: EngineLimits {
-                max_accounts: usize::try_from(config.limits.max_accounts).unwrap_or(usize::MAX),
-                concurrent_searches: usize::try_from(config.limits.concurrent_searches)
-                    .unwrap_or(usize::MAX),
-                page_memory_bytes: config.limits.page_memory_bytes,
-                ..EngineLimits::default()
-            },
-            lookup_interval: match config.event_history.requests_per_second {
-                RequestRate::Paced(rate) => Duration::from_secs_f64(1.0 / rate),
-                RequestRate::Off => Duration::ZERO,
-            },
-            facts: Arc::new(AwsFacts {
-                athena: Arc::clone(&athena),
-                logs: Arc::clone(&logs),
-                federation: Arc::clone(&federation),
-            }),
-            event_history,
-            logs: Arc::clone(&logs) as Arc<_>,
-            athena: Arc::clone(&athena) as Arc<_>,
-            drain: drain.clone(),
-            metrics: federation.metrics().clone(),
-            spans_name_identities: (config.telemetry.otlp.as_ref())
-                .is_some_and(|otlp| otlp.identities),
-        });
-        let discovery = {
-            let (federation, drain) = (Arc::clone(&federation), drain.clone());
-            async move { federation.keep_current(clock, &drain).await }
+        let backends = Backends {
+            athena: Arc::new(Athena::new(config, &federation)),
+            logs: Arc::new(Logs::new(config, &federation, clock)),
+            federation,
         };
+        let drain = CancellationToken::new();
+        let around = Around {
+            clock,
+            usage: Usage::new(usage_limits(&config.limits)),
+            drain: drain.clone(),
+            authorizer: Arc::clone(&authorizer),
+        };
+        let (engine, checker) = backends.parts(config, &around);
         Ok(Self {
-            engine,
-            checker,
+            engine: Engine::new(engine),
+            checker: Arc::new(Checker::new(checker)),
             authorizer,
             limits: config.limits.clone(),
             audit: AuditLog::none(),
             tls: config.tls.clone(),
             auth: config.auth.clone(),
-            federation,
-            athena,
-            discovery: AbortOnDropHandle::new(tokio::spawn(discovery)),
-            logs,
+            discovery: backends.discover(clock, &drain),
+            current: Arc::new(ArcSwap::new(Arc::clone(&backends.federation))),
+            federation: backends.federation,
+            athena: backends.athena,
+            logs: backends.logs,
             drain,
         })
+    }
+
+    /// Takes `config` for all requests that begin from now on, at `server` too. What runs goes on as it
+    /// began; both keep to the same quotas and bounds together. What only a start reads must be as before.
+    ///
+    /// The policies are read anew. Waits until the accounts are known, for `patience` at most; if they are
+    /// not, or the policies are wrong, nothing changes. Dropping the future changes nothing either.
+    pub async fn reload(
+        &mut self,
+        config: &Config,
+        server: &Server,
+        patience: Duration,
+    ) -> Result<(), ReloadError> {
+        let authorizer = Arc::new(authorizer(config)?);
+        let clock = self.engine.clock();
+        let federation = Arc::new(self.federation.succeeded_by(config).await);
+        let backends = Backends {
+            athena: Arc::new(self.athena.succeeded_by(config, &federation)),
+            logs: Arc::new(self.logs.succeeded_by(config, &federation)),
+            federation,
+        };
+        let discovery = backends.discover(clock, &self.drain);
+        let known = known(&backends.federation);
+        match tokio::time::timeout(patience, known).await {
+            Ok(known) => known.map_err(|reason| ReloadError::Accounts(reason.message))?,
+            Err(_elapsed) => {
+                let slow = format!("they were not discovered within {patience:?}");
+                return Err(ReloadError::Accounts(slow));
+            }
+        }
+        let usage = Arc::clone(self.engine.usage());
+        usage.set_limits(usage_limits(&config.limits));
+        let around = Around {
+            clock,
+            usage,
+            drain: self.drain.clone(),
+            authorizer: Arc::clone(&authorizer),
+        };
+        let (engine, checker) = backends.parts(config, &around);
+        self.authorizer = authorizer;
+        self.engine = self.engine.succeeded_by(engine);
+        self.checker = Arc::new(Checker::new(checker));
+        self.limits = config.limits.clone();
+        self.current.store(Arc::clone(&backends.federation));
+        self.federation = backends.federation;
+        self.athena = backends.athena;
+        self.logs = backends.logs;
+        self.discovery = discovery;
+        server.answer_with(
+            self.engine.clone(),
+            Arc::clone(&self.checker),
+            self.limits.clone(),
+        );
+        Ok(())
     }
 
     /// Records each request that it serves from now on.
@@ -174,9 +193,9 @@ impl Assembly {
     /// What [`Self::serve`] starts: for whoever wants to change some of it.
     pub fn server_parts(&self) -> Result<ServerParts, MaterialError> {
         let protection = Protection::load(self.tls.as_ref(), &self.auth)?;
-        let (federation, callers) = (Arc::clone(&self.federation), protection.clone());
+        let (current, callers) = (Arc::clone(&self.current), protection.clone());
         let probe: Probe = Box::new(move || {
-            let (federation, callers) = (Arc::clone(&federation), callers.clone());
+            let (federation, callers) = (current.load_full(), callers.clone());
             async move {
                 callers.ready()?;
                 federation.check_hub().await?;
@@ -248,11 +267,113 @@ impl Assembly {
 
     /// Waits until the accounts are known, or for the reason why the first attempt failed.
     pub async fn accounts_known(&self) -> Result<(), Reason> {
-        let known = AccountsView::new(self.federation.known()).first().await;
-        match known.inventory {
-            Some(_) => Ok(()),
-            None => Err(known.failure.unwrap_or_else(undiscovered)),
-        }
+        known(&self.federation).await
+    }
+}
+
+async fn known(federation: &Federation) -> Result<(), Reason> {
+    let known = AccountsView::new(federation.known()).first().await;
+    match known.inventory {
+        Some(_) => Ok(()),
+        None => Err(known.failure.unwrap_or_else(undiscovered)),
+    }
+}
+
+/// Why a process stays with the configuration that it has.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// The policies cannot be used.
+    #[error(transparent)]
+    Policies(#[from] PolicyError),
+    /// The accounts cannot be discovered.
+    #[error("the accounts of the new configuration are not known: {0}")]
+    Accounts(String),
+}
+
+/// What an engine and a checker are made of besides their backends.
+struct Around {
+    clock: Clock,
+    usage: Arc<Usage>,
+    drain: CancellationToken,
+    authorizer: Arc<Authorizer>,
+}
+
+/// What reads the federation that one configuration describes.
+struct Backends {
+    federation: Arc<Federation>,
+    athena: Arc<Athena>,
+    logs: Arc<Logs>,
+}
+
+impl Backends {
+    /// What an engine and a checker over them are made of.
+    fn parts(&self, config: &Config, around: &Around) -> (EngineParts, CheckerParts) {
+        let Self {
+            federation,
+            athena,
+            logs,
+        } = self;
+        let (clock, drain) = (around.clock, &around.drain);
+        let stall_timeout = config.limits.scan_stall_timeout;
+        let event_history = Arc::new(EventHistory::new(
+            Arc::clone(federation),
+            clock,
+            stall_timeout,
+        ));
+        let routing = routing(&config.routing);
+        let checker = CheckerParts {
+            federation: Arc::clone(federation),
+            event_history: Arc::clone(&event_history),
+            athena: Arc::clone(athena),
+            logs: Arc::clone(logs),
+            clock,
+            archive_delay: routing.archive_delay,
+            patience: stall_timeout,
+            drain: drain.clone(),
+        };
+        let engine = EngineParts {
+            clock,
+            accounts: AccountsView::new(federation.known()),
+            authorizer: Arc::clone(&around.authorizer),
+            accepted_gaps: accepted_gaps(config, clock.now()),
+            routing,
+            limits: EngineLimits {
+                max_accounts: usize::try_from(config.limits.max_accounts).unwrap_or(usize::MAX),
+                page_memory_bytes: config.limits.page_memory_bytes,
+                ..EngineLimits::default()
+            },
+            usage: Arc::clone(&around.usage),
+            lookup_interval: match config.event_history.requests_per_second {
+                RequestRate::Paced(rate) => Duration::from_secs_f64(1.0 / rate),
+                RequestRate::Off => Duration::ZERO,
+            },
+            facts: Arc::new(AwsFacts {
+                athena: Arc::clone(athena),
+                logs: Arc::clone(logs),
+                federation: Arc::clone(federation),
+            }),
+            event_history,
+            logs: Arc::clone(logs) as Arc<_>,
+            athena: Arc::clone(athena) as Arc<_>,
+            drain: drain.clone(),
+            metrics: federation.metrics().clone(),
+            spans_name_identities: (config.telemetry.otlp.as_ref())
+                .is_some_and(|otlp| otlp.identities),
+        };
+        (engine, checker)
+    }
+
+    /// Keeps the accounts current until `drain` is cancelled or the task is dropped. A panic is logged,
+    /// and it begins anew.
+    fn discover(&self, clock: Clock, drain: &CancellationToken) -> AbortOnDropHandle<()> {
+        let (federation, drain) = (Arc::clone(&self.federation), drain.clone());
+        let discover = async move {
+            supervised("the discovery of accounts", || {
+                federation.keep_current(clock, &drain)
+            })
+            .await;
+        };
+        AbortOnDropHandle::new(tokio::spawn(discover))
     }
 }
 
@@ -315,6 +436,30 @@ fn accepted_gaps(config: &Config, now: Timestamp) -> Arc<[AcceptedGap]> {
     };
     let gaps = config.accepted_gaps.iter().map(|entry| gap(&entry.value));
     gaps.collect()
+}
+
+/// What the process and each caller may use.
+fn usage_limits(limits: &Limits) -> UsageLimits {
+    let each = &limits.per_caller;
+    UsageLimits {
+        process: Bounds {
+            searches: Some(limits.concurrent_searches),
+            open_scans: limits.open_scans,
+            // The federation bounds all calls of the process.
+            aws_calls: None,
+            events_per_search: limits.events_per_search,
+            events_per_minute: limits.events_per_minute,
+            scan_bytes_per_day: limits.scan_bytes_per_day,
+        },
+        per_caller: Bounds {
+            searches: each.concurrent_searches,
+            open_scans: each.open_scans,
+            aws_calls: each.aws_calls,
+            events_per_search: each.events_per_search,
+            events_per_minute: each.events_per_minute,
+            scan_bytes_per_day: each.scan_bytes_per_day,
+        },
+    }
 }
 
 fn routing(config: &crate::config::Routing) -> Routing {

@@ -11,6 +11,7 @@ pub mod credentials;
 #[cfg(feature = "sandbox")]
 pub mod demo;
 pub mod exposure;
+mod reload;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod search;

@@ -9,11 +9,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::BAD_USAGE;
 use super::exposure::{self, Exposed};
+use super::reload::keep_until_restart;
 use crate::assembly::{self, Assembly};
 use crate::audit::AuditLog;
 use crate::clock::Clock;
-use crate::config::{self, ConfigError};
-use crate::grpc::{Protection, ServerError};
+use crate::config::{self, Config, ConfigError};
+use crate::grpc::{Protection, Server, ServerError};
 use crate::policy::PolicyError;
 use crate::telemetry::admin::AdminError;
 use crate::telemetry::{self, Metrics, TelemetryError};
@@ -35,11 +36,11 @@ pub struct ServeArgs {
     pub check_config: bool,
 }
 
-/// How long running searches may take to write their summaries at the end.
-const DRAIN_GRACE: Duration = Duration::from_secs(15);
 /// How long Athena queries may take to be stopped after that.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 
+/// How long the accounts of a new configuration may take to be discovered.
+const RELOAD_PATIENCE: Duration = Duration::from_mins(1);
 /// How long the last traces may take to be sent after that.
 const FLUSH_GRACE: Duration = Duration::from_secs(5);
 
@@ -112,7 +113,7 @@ pub async fn run(args: &ServeArgs) -> ExitCode {
 
 /// Every setting is checked before a port is bound.
 async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
-    let config = config::load(&args.config)?;
+    let mut config = config::load(&args.config)?;
     exposure::check(&config, args.insecure)?;
     // The server reads them again: what is wrong is told before anything starts.
     Protection::load(config.tls.as_ref(), &config.auth)?;
@@ -128,7 +129,7 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
         to: config.audit.to.to_string(),
         source,
     })?;
-    let assembly = Assembly::counting(&config, None, Clock::system(), &metrics)
+    let mut assembly = Assembly::counting(&config, None, Clock::system(), &metrics)
         .await?
         .with_audit(audit.clone());
     if let Some(policies) = assembly.authorizer.policies() {
@@ -152,25 +153,33 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
         "serving"
     );
     loop {
-        tokio::select! {
-            told = signals.next() => match told {
-                Told::End => {
-                    tracing::info!("shutting down: running searches end with a summary");
-                    break;
-                }
-                Told::HangUp => {
-                    tracing::info!("opening the audit log anew");
-                    audit.reopen();
-                }
-            },
+        let told = tokio::select! {
+            told = signals.next() => told,
             ended = server.ended() => {
                 assembly.finish(STOP_GRACE).await;
                 return Ok(ended?);
             }
+        };
+        let mut told = Some(told);
+        while let Some(Told::HangUp) = told {
+            audit.reopen();
+            // Told again in the middle of it, it begins anew: the file may be another by now.
+            told = tokio::select! {
+                new = reload(args, &config, &mut assembly, &server) => {
+                    config = new.unwrap_or(config);
+                    None
+                }
+                told = signals.next() => Some(told),
+            };
+        }
+        if told.is_some() {
+            break;
         }
     }
+    tracing::info!("shutting down: running searches end with a summary");
     let shutdown = async {
-        let ended = server.shut_down(DRAIN_GRACE).await;
+        server.leave(config.shutdown.delay).await;
+        let ended = server.shut_down(config.shutdown.grace).await;
         assembly.finish(STOP_GRACE).await;
         telemetry.flush(FLUSH_GRACE).await;
         ended
@@ -182,6 +191,36 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
             Ok(())
         }
     }
+}
+
+/// Reads the configuration anew. What is wrong with it is logged, and everything stays as it was.
+async fn reload(
+    args: &ServeArgs,
+    old: &Config,
+    assembly: &mut Assembly,
+    server: &Server,
+) -> Option<Config> {
+    let mut config = match config::load(&args.config) {
+        Ok(config) => config,
+        Err(error) => {
+            tracing::error!("the configuration was not reloaded, the old one stays: {error}");
+            return None;
+        }
+    };
+    let kept = keep_until_restart(old, &mut config);
+    if let Err(error) = assembly.reload(&config, server, RELOAD_PATIENCE).await {
+        tracing::error!("the configuration was not reloaded, the old one stays: {error}");
+        return None;
+    }
+    if !kept.is_empty() {
+        let keys = kept.join(", ");
+        tracing::warn!(
+            keys,
+            "what changed here takes a restart, and stays as it was until then"
+        );
+    }
+    tracing::info!("the configuration was reloaded");
+    Some(config)
 }
 
 /// SIGTERM and SIGINT, which end the service, and SIGHUP.

@@ -16,9 +16,28 @@ pub struct Hub {
     /// Where all AWS calls go instead of AWS: a sandbox. Without it `AWS_ENDPOINT_URL` counts.
     #[serde(default, deserialize_with = "endpoint_url")]
     pub endpoint_url: Option<String>,
+    /// In whose name roles are assumed.
+    #[serde(default)]
+    pub attribution: Attribution,
+    /// What sessions are called that are not in a caller's name (`RoleSessionName`). Default:
+    /// `identity-trail-` and the host's name.
+    #[serde(default, deserialize_with = "session_name")]
+    pub session_name: Option<String>,
     /// The profile of the shared AWS configuration to take the hub's credentials from.
     #[serde(default)]
     pub profile: Option<String>,
+}
+
+/// In whose name the service assumes roles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Attribution {
+    /// In its own, for all callers: one session for each role.
+    #[default]
+    Shared,
+    /// In each caller's: `RoleSessionName` and `SourceIdentity` are the caller's name, which the roles'
+    /// trust policies must allow (`sts:SetSourceIdentity`). One session for each role and caller.
+    PerCaller,
 }
 
 impl Hub {
@@ -40,6 +59,12 @@ impl Hub {
             .find(|(prefix, _)| self.region.as_str().starts_with(prefix))
             .map_or("aws", |(_, partition)| partition)
     }
+}
+
+fn session_name<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<String>, D::Error> {
+    value::name(deserializer, 2..=64, "_+=,.@-").map(Some)
 }
 
 fn endpoint_url<'de, D: serde::Deserializer<'de>>(

@@ -36,6 +36,39 @@ pub struct Limits {
     /// Searches that run at the same time; one more is refused.
     #[serde(deserialize_with = "up_to_10_000")]
     pub concurrent_searches: u64,
+    /// Scans that read at once, in the whole process; the others wait for their turns. Default: any
+    /// number.
+    #[serde(deserialize_with = "optional_count")]
+    pub open_scans: Option<u64>,
+    /// Events that one search sends.
+    #[serde(deserialize_with = "optional_count")]
+    pub events_per_search: Option<u64>,
+    /// Events that the process sends a minute.
+    #[serde(deserialize_with = "optional_count")]
+    pub events_per_minute: Option<u64>,
+    /// Bytes that Athena and Logs Insights scan a day (UTC) for the process.
+    #[serde(deserialize_with = "optional_count")]
+    pub scan_bytes_per_day: Option<u64>,
+    /// The same, and more, for each caller.
+    pub per_caller: PerCaller,
+    /// How long a call may take that sets no deadline of its own.
+    #[serde(deserialize_with = "deadline")]
+    pub default_deadline: Duration,
+    /// How long a call may take at most: a later deadline is shortened to it.
+    #[serde(deserialize_with = "deadline")]
+    pub max_deadline: Duration,
+    /// A stream whose caller takes nothing of it for this long ends.
+    #[serde(deserialize_with = "idle_timeout")]
+    pub idle_timeout: Duration,
+    /// Bytes of one request's message.
+    #[serde(deserialize_with = "max_request_bytes")]
+    pub max_request_bytes: u64,
+    /// A connection that is silent for this long is pinged…
+    #[serde(deserialize_with = "keepalive")]
+    pub keepalive_interval: Duration,
+    /// …and closed if it does not answer within this.
+    #[serde(deserialize_with = "keepalive")]
+    pub keepalive_timeout: Duration,
     /// AWS calls in flight in the whole process.
     #[serde(deserialize_with = "up_to_10_000")]
     pub aws_calls: u64,
@@ -65,6 +98,18 @@ impl Default for Limits {
             max_lookback: Duration::from_hours(3_660 * 24),
             connections: 1_000,
             concurrent_searches: 32,
+            open_scans: None,
+            events_per_search: None,
+            events_per_minute: None,
+            scan_bytes_per_day: None,
+            per_caller: PerCaller::default(),
+            default_deadline: Duration::from_hours(1),
+            max_deadline: Duration::from_hours(12),
+            idle_timeout: Duration::from_mins(5),
+            // A request is lists of names: 2 MiB are 100,000 accounts.
+            max_request_bytes: 2 * MIB,
+            keepalive_interval: Duration::from_secs(30),
+            keepalive_timeout: Duration::from_secs(20),
             aws_calls: 256,
             assume_role_calls: 64,
             page_memory_bytes: 64 * MIB,
@@ -72,6 +117,31 @@ impl Default for Limits {
             scan_stall_timeout: Duration::from_secs(30),
         }
     }
+}
+
+/// What each caller may use, within what the process may. A caller is whoever authentication says, else
+/// an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PerCaller {
+    /// Searches that run at the same time; one more is refused.
+    #[serde(deserialize_with = "optional_count")]
+    pub concurrent_searches: Option<u64>,
+    /// Scans that read at once; the others wait for their turns.
+    #[serde(deserialize_with = "optional_count")]
+    pub open_scans: Option<u64>,
+    /// `LookupEvents` and `FilterLogEvents` calls in flight.
+    #[serde(deserialize_with = "optional_count")]
+    pub aws_calls: Option<u64>,
+    /// Events that one search sends.
+    #[serde(deserialize_with = "optional_count")]
+    pub events_per_search: Option<u64>,
+    /// Events sent a minute.
+    #[serde(deserialize_with = "optional_count")]
+    pub events_per_minute: Option<u64>,
+    /// Bytes that Athena and Logs Insights scan a day (UTC).
+    #[serde(deserialize_with = "optional_count")]
+    pub scan_bytes_per_day: Option<u64>,
 }
 
 const MIB: u64 = 1024 * 1024;
@@ -86,6 +156,29 @@ fn up_to_10_000<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Er
 
 fn up_to_100_000<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     value::count(deserializer, 1..=100_000)
+}
+
+fn optional_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    value::count(deserializer, 1..=1_000_000_000_000_000).map(Some)
+}
+
+fn max_request_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    value::count(deserializer, 64 * 1024..=64 * MIB)
+}
+
+fn deadline<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let (least, most) = (Duration::from_secs(1), Duration::from_hours(7 * 24));
+    value::duration(deserializer, least..=most)
+}
+
+fn idle_timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let (least, most) = (Duration::from_millis(100), Duration::from_hours(24));
+    value::duration(deserializer, least..=most)
+}
+
+fn keepalive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let (least, most) = (Duration::from_secs(1), Duration::from_hours(1));
+    value::duration(deserializer, least..=most)
 }
 
 fn page_memory_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {

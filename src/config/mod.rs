@@ -16,6 +16,7 @@ pub mod log_groups;
 mod rate;
 pub mod regions;
 pub mod routing;
+pub mod shutdown;
 pub mod stores;
 pub mod telemetry;
 pub mod tls;
@@ -40,6 +41,7 @@ pub use log_groups::LogGroup;
 pub use rate::RequestRate;
 pub use regions::Regions;
 pub use routing::Routing;
+pub use shutdown::Shutdown;
 pub use telemetry::{LogFormat, Otlp, Telemetry};
 pub use tls::{ClientAuth, Tls};
 
@@ -87,6 +89,9 @@ pub struct Config {
     /// Who may call, and what callers may ask.
     #[serde(default)]
     pub auth: Auth,
+    /// How the process ends.
+    #[serde(default)]
+    pub shutdown: Shutdown,
     /// What the service says about itself.
     #[serde(default)]
     pub telemetry: Telemetry,
@@ -208,6 +213,8 @@ impl Config {
             hub: Hub {
                 region: hub_region,
                 endpoint_url: None,
+                attribution: hub::Attribution::default(),
+                session_name: None,
                 profile: None,
             },
             accounts: Accounts {
@@ -225,6 +232,7 @@ impl Config {
             audit: Audit::default(),
             tls: None,
             auth: Auth::default(),
+            shutdown: Shutdown::default(),
             telemetry: Telemetry::default(),
         }
     }

@@ -7,6 +7,7 @@ use aws_credential_types::Credentials;
 use aws_sdk_sts::Client;
 use tokio::sync::Semaphore;
 
+use super::attribution::SessionNames;
 use super::aws_error::{FailureKind, failure};
 use crate::config::ExternalId;
 use crate::plan::{Reason, ReasonCode};
@@ -22,7 +23,6 @@ pub(super) struct Assumer {
     pub metrics: Metrics,
     /// Bounds the calls in flight; held for one call.
     pub in_flight: Arc<Semaphore>,
-    pub session_name: Arc<str>,
 }
 
 impl Assumer {
@@ -31,8 +31,9 @@ impl Assumer {
         self,
         role_arn: String,
         external_id: Option<ExternalId>,
+        names: SessionNames,
     ) -> Result<(Credentials, Duration), Reason> {
-        let answer = self.ask(role_arn, external_id).await;
+        let answer = self.ask(role_arn, external_id, names).await;
         self.metrics.session_refreshed(match &answer {
             Ok(_) => SessionResult::Issued,
             Err(reason) => match reason.code {
@@ -49,6 +50,7 @@ impl Assumer {
         &self,
         role_arn: String,
         external_id: Option<ExternalId>,
+        names: SessionNames,
     ) -> Result<(Credentials, Duration), Reason> {
         let closed = |_| Reason::new(ReasonCode::Drain, "the service is shutting down");
         let _permit = self.in_flight.acquire().await.map_err(closed)?;
@@ -56,7 +58,8 @@ impl Assumer {
             .client
             .assume_role()
             .role_arn(&role_arn)
-            .role_session_name(&*self.session_name)
+            .role_session_name(&*names.session_name)
+            .set_source_identity(names.source_identity.as_deref().map(str::to_owned))
             .set_external_id(external_id.map(|id| id.as_str().to_owned()))
             .duration_seconds(SESSION_SECONDS)
             .send()
@@ -97,6 +100,13 @@ fn refusal(role_arn: &str, kind: FailureKind, mut reason: Reason) -> Reason {
     if reason.aws_code.as_deref() == Some("RegionDisabledException") {
         reason.message = format!(
             "STS is not active in the hub's Region for the account of {role_arn}: activate it there or set hub.region to another: {told}"
+        );
+    } else if told.contains("sts:SetSourceIdentity") {
+        reason.code = ReasonCode::AssumeRoleDenied;
+        reason.message = format!(
+            "AWS refused to let the hub say for whom it assumes {role_arn}: {told}; with \
+             `hub.attribution: per_caller` the role's trust policy and the hub's own policy must \
+             allow sts:SetSourceIdentity"
         );
     } else if kind == FailureKind::Denied && reason.code == ReasonCode::AccessDenied {
         reason.code = ReasonCode::AssumeRoleDenied;

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod assume_role;
+mod attribution;
 pub mod aws_error;
 mod call_watch;
 mod hub;
@@ -29,12 +30,14 @@ use crate::query::{AccessKeyId, AccountId, Region};
 use crate::telemetry::metrics::{Metrics, PacedApi};
 use accounts::Rules;
 use assume_role::Assumer;
+use attribution::Attribution;
 use hub::{hub_config, in_region, session_name};
 use key_owner::KeyOwners;
 use pacing::Pacing;
 use session::{Session, SessionCredentials};
 use ways::Ways;
 
+pub use attribution::Behalf;
 pub use call_watch::CallWatch;
 pub use hub::HubCredentials;
 
@@ -50,10 +53,37 @@ pub struct Federation {
     /// Whose account the hub's own credentials are, once asked.
     hub_account: OnceCell<AccountId>,
     key_owners: KeyOwners,
-    lookups: Pacing,
-    log_filters: Pacing,
-    calls: Arc<Semaphore>,
+    quotas: Quotas,
+    /// The hub's credentials, where they do not come from the SDK's default chain.
+    given: Option<Credentials>,
     metrics: Metrics,
+}
+
+/// What keeps the process to AWS's quotas, whatever its configuration becomes. Clones are the same.
+#[derive(Debug, Clone)]
+struct Quotas {
+    lookups: Arc<Pacing>,
+    log_filters: Arc<Pacing>,
+    calls: Arc<Semaphore>,
+    assume_role_calls: Arc<Semaphore>,
+}
+
+impl Quotas {
+    fn new(config: &Config, metrics: &Metrics) -> Self {
+        let bound = |calls| Arc::new(Semaphore::new(permits(calls)));
+        Self {
+            lookups: Arc::new(Pacing::new(
+                config.event_history.requests_per_second,
+                metrics.pacing_wait(PacedApi::LookupEvents),
+            )),
+            log_filters: Arc::new(Pacing::new(
+                config.limits.filter_log_events_per_second,
+                metrics.pacing_wait(PacedApi::FilterLogEvents),
+            )),
+            calls: bound(config.limits.aws_calls),
+            assume_role_calls: bound(config.limits.assume_role_calls),
+        }
+    }
 }
 
 /// An SDK configuration whose calls are made in someone's session.
@@ -70,7 +100,8 @@ impl Federation {
     /// Prepares a session for each role; assumes none yet. The hub's credentials come from the
     /// SDK's default chain. What is asked of AWS is counted in `metrics`.
     pub async fn connect(config: &Config, metrics: &Metrics) -> Self {
-        Self::over(config, hub_config(config).load().await, metrics)
+        let quotas = Quotas::new(config, metrics);
+        Self::loaded(config, None, quotas, metrics).await
     }
 
     /// The same with the hub's credentials given: for a service beside a sandbox.
@@ -82,34 +113,57 @@ impl Federation {
             None,
             "identity-trail",
         );
-        let loader = hub_config(config).credentials_provider(credentials);
-        Self::over(config, loader.load().await, metrics)
+        let quotas = Quotas::new(config, metrics);
+        Self::loaded(config, Some(credentials), quotas, metrics).await
     }
 
-    fn over(config: &Config, hub: SdkConfig, metrics: &Metrics) -> Self {
+    /// The federation of another configuration of the same process: both keep to the same quotas
+    /// together. What the hub was given as credentials it keeps; `known` begins with what is known here,
+    /// if the same accounts are meant.
+    pub async fn succeeded_by(&self, config: &Config) -> Self {
+        let (given, quotas) = (self.given.clone(), self.quotas.clone());
+        let next = Self::loaded(config, given, quotas, &self.metrics).await;
+        let old = &self.config;
+        let same = (&old.accounts, &old.hub, &old.regions)
+            == (&config.accounts, &config.hub, &config.regions);
+        if same {
+            let known = self.known.borrow().clone();
+            let accounts = known.inventory.iter().flat_map(|it| &it.accounts);
+            next.learn_ways(accounts.map(|account| account.id));
+            next.known.send_replace(known);
+        }
+        next
+    }
+
+    async fn loaded(
+        config: &Config,
+        given: Option<Credentials>,
+        quotas: Quotas,
+        metrics: &Metrics,
+    ) -> Self {
+        let mut loader = hub_config(config);
+        if let Some(credentials) = &given {
+            loader = loader.credentials_provider(credentials.clone());
+        }
+        let hub = Box::pin(loader.load()).await;
         let sts = sts_client(&hub, metrics);
         let assumer = Assumer {
             client: sts.clone(),
             metrics: metrics.clone(),
-            in_flight: Arc::new(Semaphore::new(permits(config.limits.assume_role_calls))),
-            session_name: session_name(std::env::var("HOSTNAME").ok().as_deref()).into(),
+            in_flight: Arc::clone(&quotas.assume_role_calls),
         };
+        let own_name = (config.hub.session_name.clone())
+            .unwrap_or_else(|| session_name(std::env::var("HOSTNAME").ok().as_deref()));
+        let attribution = Attribution::new(config.hub.attribution, &own_name);
         let federation = Self {
             known: watch::channel(Rules::new(config).known_at_once()).0,
             config: config.clone(),
-            ways: Ways::new(assumer),
+            ways: Ways::new(assumer, attribution),
             hub,
             hub_account: OnceCell::new(),
             key_owners: KeyOwners::new(sts),
-            lookups: Pacing::new(
-                config.event_history.requests_per_second,
-                metrics.pacing_wait(PacedApi::LookupEvents),
-            ),
-            log_filters: Pacing::new(
-                config.limits.filter_log_events_per_second,
-                metrics.pacing_wait(PacedApi::FilterLogEvents),
-            ),
-            calls: Arc::new(Semaphore::new(permits(config.limits.aws_calls))),
+            quotas,
+            given,
             metrics: metrics.clone(),
         };
         federation.learn_ways(config.accounts.list.iter().map(|entry| entry.value.id));
@@ -177,9 +231,12 @@ impl Federation {
         &self,
         account: AccountId,
         region: &Region,
+        behalf: Behalf<'_>,
     ) -> Result<SdkConfig, Reason> {
         let access = self.checked_access(account).await?;
-        let config = self.config_for(&access, region, Duration::ZERO).await?;
+        let config = self
+            .config_for(&access, region, Duration::ZERO, behalf)
+            .await?;
         Ok(config.sdk)
     }
 
@@ -190,9 +247,10 @@ impl Federation {
     pub async fn credentials_for(
         &self,
         account: AccountId,
+        behalf: Behalf<'_>,
     ) -> Result<Option<SharedCredentialsProvider>, Reason> {
         let access = self.checked_access(account).await?;
-        let Some(session) = self.ways.session(&access) else {
+        let Some(session) = self.ways.session(&access, behalf) else {
             return Ok(None);
         };
         session.credentials(Duration::ZERO).await?;
@@ -219,8 +277,9 @@ impl Federation {
         access: &Access,
         region: &Region,
         need: Duration,
+        behalf: Behalf<'_>,
     ) -> Result<SessionConfig, Reason> {
-        let Some(session) = self.ways.session(access) else {
+        let Some(session) = self.ways.session(access, behalf) else {
             return Ok(SessionConfig {
                 sdk: self.hub_config(region),
                 expires_at: None,
@@ -239,16 +298,27 @@ impl Federation {
         })
     }
 
-    /// The session in which an account is read; `None` for the hub's own credentials.
+    /// What a session on somebody's behalf is called.
     #[must_use]
-    pub fn session(&self, account: AccountId) -> Option<Arc<Session>> {
-        self.ways.session(&self.ways.access(account)?)
+    pub fn session_name(&self, behalf: Behalf<'_>) -> Arc<str> {
+        self.ways.session_name(behalf)
+    }
+
+    /// The session in which an account is read on somebody's behalf; `None` for the hub's own
+    /// credentials.
+    #[must_use]
+    pub fn session(&self, account: AccountId, behalf: Behalf<'_>) -> Option<Arc<Session>> {
+        self.ways.session(&self.ways.access(account)?, behalf)
     }
 
     /// Whether the session in which `account` is read is good at all: a Region that does not know
     /// a good session is disabled in the account.
-    pub async fn check_session(&self, account: AccountId) -> Result<(), Reason> {
-        let config = self.sdk_config(account, self.hub_region()).await?;
+    pub async fn check_session(
+        &self,
+        account: AccountId,
+        behalf: Behalf<'_>,
+    ) -> Result<(), Reason> {
+        let config = self.sdk_config(account, self.hub_region(), behalf).await?;
         self.caller_account(&config).await?;
         Ok(())
     }
@@ -294,18 +364,18 @@ impl Federation {
     /// The queues that keep to the quota of `LookupEvents`.
     #[must_use]
     pub fn lookups(&self) -> &Pacing {
-        &self.lookups
+        &self.quotas.lookups
     }
 
     /// The queues that keep to the quota of `FilterLogEvents`.
     #[must_use]
     pub fn log_filters(&self) -> &Pacing {
-        &self.log_filters
+        &self.quotas.log_filters
     }
 
     /// One of `limits.aws_calls`, to be held for one call. Fails only when the service shuts down.
     pub async fn call_permit(&self) -> Result<OwnedSemaphorePermit, Reason> {
-        let permit = Arc::clone(&self.calls).acquire_owned().await;
+        let permit = Arc::clone(&self.quotas.calls).acquire_owned().await;
         permit.map_err(|_| Reason::new(ReasonCode::Drain, "the service is shutting down"))
     }
 

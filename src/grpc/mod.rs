@@ -2,6 +2,7 @@
 
 pub mod accounts;
 mod asked;
+mod attended;
 mod authentication;
 pub mod caller;
 pub mod check;
@@ -16,6 +17,7 @@ pub mod json;
 pub mod plan_search;
 pub mod protection;
 pub mod readiness;
+mod reloadable;
 mod request_body;
 pub mod server;
 pub mod service;

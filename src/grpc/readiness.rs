@@ -2,8 +2,10 @@
 //! known. Under the name `accounts` it says whether they are also up to date, and under `live` it is
 //! SERVING until the process drains.
 
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -89,18 +91,20 @@ impl Reporter {
     }
 }
 
-/// Keeps the health service informed until `drain` is cancelled, then reports NOT_SERVING and ends
-/// the streams of those who watch.
+/// Keeps the health service informed until `leaving` is cancelled, then reports NOT_SERVING, and once
+/// `drain` is cancelled ends the streams of those who watch.
 pub(super) async fn keep_informed(
     mut reporter: Reporter,
     probe: Probe,
     pace: ReadinessPace,
+    leaving: CancellationToken,
     drain: CancellationToken,
 ) {
-    drain
+    leaving
         .run_until_cancelled(watch(&reporter, &probe, pace))
         .await;
     reporter.report(ServingStatus::NotServing).await;
+    drain.cancelled().await;
     for name in NAMES.into_iter().chain([ACCOUNTS, LIVE]) {
         reporter.health.clear_service_status(name).await;
     }
@@ -110,12 +114,14 @@ async fn watch(reporter: &Reporter, probe: &Probe, pace: ReadinessPace) {
     let mut ready = false;
     let mut failures = 0;
     loop {
-        let failure = match tokio::time::timeout(pace.timeout, probe()).await {
-            Ok(Ok(readiness)) => {
+        let answer = AssertUnwindSafe(probe()).catch_unwind();
+        let failure = match tokio::time::timeout(pace.timeout, answer).await {
+            Ok(Err(_panic)) => Some("a defect of the service".to_owned()),
+            Ok(Ok(Ok(readiness))) => {
                 report_accounts(&reporter.health, &readiness).await;
                 None
             }
-            Ok(Err(reason)) => Some(reason.message),
+            Ok(Ok(Err(reason))) => Some(reason.message),
             Err(_elapsed) => Some(format!("no answer within {:?}", pace.timeout)),
         };
         let wait = match failure {

@@ -22,6 +22,7 @@ use super::pb;
 use super::pb::identity_trail_service_server::IdentityTrailServiceServer;
 use super::protection::Protection;
 use super::readiness::{self, Probe, ReadinessPace};
+use super::reloadable::Reloadable;
 use super::request_body::{Bounded, RequestBounds};
 use super::service::IdentityTrail;
 use crate::audit::AuditLog;
@@ -31,21 +32,13 @@ use crate::search::Engine;
 use crate::telemetry::Metrics;
 use crate::tls::MaterialError;
 
-/// A request is lists of names: 2 MB are 100,000 accounts.
-const MAX_REQUEST_BYTES: usize = 2 * 1024 * 1024;
-/// Connections that fall silent are pinged, and closed if nobody answers.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Calls at once on one connection.
 const MAX_CONCURRENT_STREAMS: u32 = 200;
 /// How long a connection may take to say that it speaks HTTP/2.
 const PREFACE_PATIENCE: Duration = Duration::from_secs(10);
-/// What requests may hold, and how long, until they have been received.
-const REQUEST_BOUNDS: RequestBounds = RequestBounds {
-    message_bytes: MAX_REQUEST_BYTES,
-    bytes_at_once: 32 * 1024 * 1024,
-    patience: Duration::from_secs(30),
-};
+/// What requests may hold together, and how long, until they have been received.
+const REQUEST_BYTES_AT_ONCE: usize = 32 * 1024 * 1024;
+const REQUEST_PATIENCE: Duration = Duration::from_secs(30);
 /// Headers of one request: a bearer token and little else.
 const MAX_HEADER_LIST_BYTES: u32 = 16 * 1024;
 /// A client that has reset so many calls before anybody looked at them is sent away.
@@ -78,7 +71,10 @@ pub struct ServerParts {
 pub struct Server {
     local_addr: SocketAddr,
     drain: CancellationToken,
+    /// Cancelled when the service says that it is not ready though it serves, and with `drain`.
+    leaving: CancellationToken,
     is_ready: watch::Receiver<bool>,
+    answering: Reloadable,
     serving: AbortOnDropHandle<Result<(), tonic::transport::Error>>,
     _readiness: AbortOnDropHandle<()>,
     _protection: AbortOnDropHandle<()>,
@@ -123,13 +119,16 @@ impl Server {
         let most = usize::try_from(parts.limits.connections).unwrap_or(usize::MAX);
         let incoming = Connections::new(incoming, most, PREFACE_PATIENCE);
         let health = readiness::not_ready().await;
+        let limits = parts.limits.clone();
+        let answering = Reloadable::new(IdentityTrail::new(
+            parts.engine,
+            parts.checker,
+            parts.limits,
+            parts.drain.clone(),
+        ));
         let router = router(
-            IdentityTrail::new(
-                parts.engine,
-                parts.checker,
-                parts.limits,
-                parts.drain.clone(),
-            ),
+            &limits,
+            answering.clone(),
             HealthServer::new(HealthService::from_health_reporter(health.clone())),
             parts.metrics,
             EdgeLayer::new(parts.audit),
@@ -141,12 +140,16 @@ impl Server {
         let incoming = connections(incoming, parts.protection.tls.clone());
         let serving = router.serve_with_incoming_shutdown(incoming, stop);
         let protection = parts.protection.keep_current(parts.drain.clone());
+        let (leaving, drain) = (parts.drain.child_token(), parts.drain.clone());
+        let informed = leaving.clone();
         let readiness =
-            readiness::keep_informed(reporter, parts.probe, parts.pace, parts.drain.clone());
+            readiness::keep_informed(reporter, parts.probe, parts.pace, informed, drain);
         Ok(Self {
             local_addr,
             drain: parts.drain,
+            leaving,
             is_ready,
+            answering,
             serving: AbortOnDropHandle::new(tokio::spawn(serving)),
             _readiness: AbortOnDropHandle::new(tokio::spawn(readiness)),
             _protection: AbortOnDropHandle::new(tokio::spawn(protection)),
@@ -165,9 +168,21 @@ impl Server {
         self.is_ready.clone()
     }
 
+    /// Answers requests that begin from now on with these; those that run go on with what they have.
+    pub fn answer_with(&self, engine: Engine, checker: Arc<Checker>, limits: Limits) {
+        let service = IdentityTrail::new(engine, checker, limits, self.drain.clone());
+        self.answering.replace(service);
+    }
+
     /// Waits until the server ends by itself, which it does only when it is broken or drained.
     pub async fn ended(&mut self) -> Result<(), ServerError> {
         Ok((&mut self.serving).await??)
+    }
+
+    /// Says that it is not ready, and goes on serving for `delay`: until no new callers are sent here.
+    pub async fn leave(&self, delay: Duration) {
+        self.leaving.cancel();
+        tokio::time::sleep(delay).await;
     }
 
     /// Takes no further calls, lets the running searches end with a summary and a resume token, and
@@ -194,7 +209,8 @@ type Router = tonic::transport::server::Router<
 >;
 
 fn router(
-    service: IdentityTrail,
+    limits: &Limits,
+    service: Reloadable,
     health: HealthServer<HealthService>,
     metrics: Metrics,
     edge: EdgeLayer,
@@ -207,10 +223,16 @@ fn router(
             // The details of errors: without them grpcurl shows base64.
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
+    let most = usize::try_from(limits.max_request_bytes).unwrap_or(usize::MAX);
+    let bounds = RequestBounds {
+        message_bytes: most,
+        bytes_at_once: REQUEST_BYTES_AT_ONCE.max(most),
+        patience: REQUEST_PATIENCE,
+    };
     let valid = "the descriptors were compiled together with the code";
     tonic::transport::Server::builder()
-        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .http2_keepalive_interval(Some(limits.keepalive_interval))
+        .http2_keepalive_timeout(Some(limits.keepalive_timeout))
         .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
         .http2_max_header_list_size(MAX_HEADER_LIST_BYTES)
         .http2_max_pending_accept_reset_streams(Some(MAX_PENDING_RESETS))
@@ -218,8 +240,8 @@ fn router(
         .layer(edge)
         .layer(authentication)
         .add_service(Bounded::new(
-            IdentityTrailServiceServer::new(service).max_decoding_message_size(MAX_REQUEST_BYTES),
-            REQUEST_BOUNDS,
+            IdentityTrailServiceServer::new(service).max_decoding_message_size(most),
+            bounds,
         ))
         .add_service(health)
         // Older grpcurl asks by the older version only.

@@ -11,6 +11,7 @@ use tonic::{Request, Response, Status};
 
 use super::accounts::{self, Listing};
 use super::asked::asked;
+use super::attended::Attended;
 use super::caller::caller;
 use super::convert::{self, Findings, Rejection, Rules, event_query, responses};
 use super::discretion::Discretion;
@@ -56,6 +57,22 @@ impl IdentityTrail {
         }
     }
 
+    /// A stream that ends if its caller takes nothing of it for too long.
+    fn attended<T: Send + 'static>(
+        &self,
+        messages: BoxStream<'static, T>,
+        idle: CancellationToken,
+    ) -> BoxStream<'static, T> {
+        Attended::new(messages, self.limits.idle_timeout, idle).boxed()
+    }
+
+    /// When the call ends at the latest: as its caller says, within what the service allows.
+    fn deadline(&self, metadata: &MetadataMap) -> Result<Option<Instant>, Rejection> {
+        let limits = &self.limits;
+        let asked = timeout(metadata)?.unwrap_or(limits.default_deadline);
+        Ok(Instant::now().checked_add(asked.min(limits.max_deadline)))
+    }
+
     fn rules(&self) -> Rules<'_> {
         Rules {
             now: self.engine.clock().now(),
@@ -81,19 +98,18 @@ impl IdentityTrailService for IdentityTrail {
         let caller = caller(&request);
         let record = record(&request, "SearchEvents", &caller);
         record.note(|entry| entry.asked = Some(asked("SearchEventsRequest", request.get_ref())));
-        let deadline = deadline(request.metadata())?;
+        let deadline = self.deadline(request.metadata())?;
         let query = event_query(request.get_ref(), &self.rules())?;
         let scope = self
             .engine
             .scope(query, Arc::clone(&caller), Question::SearchEvents)?;
         let discretion = Discretion::of(scope.access(), request.get_ref())?;
         let header = |name: &str| Some(request.metadata().get(name)?.to_str().ok()?.to_owned());
-        let items = telemetry::continuing(header, || self.engine.begin(scope, deadline))?;
-        Ok(Response::new(told(
-            items,
-            discretion,
-            SearchLog::begin(caller, record),
-        )))
+        let idle = CancellationToken::new();
+        let begin = || self.engine.begin_until(scope, deadline, idle.clone());
+        let items = telemetry::continuing(header, begin)?;
+        let messages = told(items, discretion, SearchLog::begin(caller, record));
+        Ok(Response::new(self.attended(messages, idle)))
     }
 
     async fn plan_search(
@@ -106,7 +122,7 @@ impl IdentityTrailService for IdentityTrail {
         let caller = caller(&request);
         let record = record(&request, "PlanSearch", &caller);
         record.note(|entry| entry.asked = Some(asked("PlanSearchRequest", request.get_ref())));
-        let deadline = deadline(request.metadata())?;
+        let deadline = self.deadline(request.metadata())?;
         let request = request.into_inner();
         let asked = plan_search::page_asked(&request, self.engine.clock().now())?;
         let search = request.search.clone().unwrap_or_default();
@@ -137,7 +153,7 @@ impl IdentityTrailService for IdentityTrail {
         let caller = caller(&request);
         let record = record(&request, "CheckAccounts", &caller);
         record.note(|entry| entry.asked = Some(asked("CheckAccountsRequest", request.get_ref())));
-        let deadline = deadline(request.metadata())?;
+        let deadline = self.deadline(request.metadata())?;
         let wanted = check::request(request.get_ref(), &self.limits)?;
         let question = Question::check_accounts(wanted.days);
         let known = |inventory: &Inventory| wanted.of_inventory(inventory);
@@ -145,9 +161,10 @@ impl IdentityTrailService for IdentityTrail {
         let discretion = Discretion::of(&access, request.get_ref())?;
         let scope_limited = access.limited && wanted.account_ids.is_empty();
         let wanted = wanted.within(&access);
-        let items = self
-            .checker
-            .check(&access.inventory, &wanted, &caller, deadline)?;
+        let (admitted, idle) = (self.engine.admit(&caller)?, CancellationToken::new());
+        let (checker, asking) = (&self.checker, idle.clone());
+        let known = &access.inventory;
+        let items = checker.check(known, &wanted, &caller, deadline, admitted, asking)?;
         let all = access.inventory.accounts.iter().map(|account| account.id);
         let checked =
             all.filter(|id| wanted.account_ids.is_empty() || wanted.account_ids.contains(id));
@@ -168,7 +185,7 @@ impl IdentityTrailService for IdentityTrail {
                 };
                 stream::iter(messages)
             });
-        Ok(Response::new(messages.boxed()))
+        Ok(Response::new(self.attended(messages.boxed(), idle)))
     }
 
     async fn list_accounts(
@@ -233,8 +250,8 @@ fn told(
         .boxed()
 }
 
-/// The caller's deadline, from the `grpc-timeout` header.
-fn deadline(metadata: &MetadataMap) -> Result<Option<Instant>, Rejection> {
+/// How long the caller waits, from the `grpc-timeout` header.
+fn timeout(metadata: &MetadataMap) -> Result<Option<Duration>, Rejection> {
     let Some(value) = metadata.get("grpc-timeout") else {
         return Ok(None);
     };
@@ -243,7 +260,7 @@ fn deadline(metadata: &MetadataMap) -> Result<Option<Instant>, Rejection> {
         findings.invalid("grpc-timeout", "up to 8 digits and one of H, M, S, m, u, n");
         return findings.finish().map(|()| None);
     };
-    Ok(Instant::now().checked_add(timeout))
+    Ok(Some(timeout))
 }
 
 /// `grpc-timeout` as the gRPC protocol defines it: at most 8 digits and a unit.

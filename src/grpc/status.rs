@@ -105,11 +105,11 @@ impl From<Refusal> for Status {
                 );
                 Status::with_error_details(Code::FailedPrecondition, message, details)
             }
-            Refusal::TooManySearches { limit } => {
-                let limit = ("limit".to_owned(), limit.to_string());
-                let mut details = info("TOO_MANY_SEARCHES", [limit]);
-                details.add_quota_failure_violation("limits.concurrent_searches", message.clone());
-                details.set_retry_info(Some(BUSY_RETRY_DELAY));
+            Refusal::Exceeded(exceeded) => {
+                let limit = ("limit".to_owned(), exceeded.key.to_owned());
+                let mut details = info("QUOTA_EXCEEDED", [limit]);
+                details.add_quota_failure_violation(exceeded.key, message.clone());
+                details.set_retry_info(Some(exceeded.retry_after));
                 Status::with_error_details(Code::ResourceExhausted, message, details)
             }
         }

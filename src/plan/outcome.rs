@@ -201,6 +201,10 @@ pub enum ReasonCode {
     MaxEvents,
     /// The search ended first: `max_scan_bytes`.
     MaxScanBytes,
+    /// A bound of the service's own, for the process or for each caller, was reached.
+    Quota,
+    /// The caller took nothing of its answer for too long.
+    Idle,
     /// The search ended first: the caller's deadline.
     Deadline,
     /// The search ended first: the service is shutting down.

@@ -42,7 +42,7 @@ mod trail;
 use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use sha2::{Digest, Sha256};
 
@@ -53,6 +53,7 @@ pub use credentials::Credentials;
 pub use faults::{Denial, FaultSettings, Faults, NotAPercentage, Percent};
 pub use organization::{Account, OrganizationSpec, Story};
 pub use stats::{Call, Counts, Stats};
+pub use sts::AssumedRole;
 pub use trail::{Selectors, TrailSettings};
 
 use account_api::AccountApi;
@@ -164,6 +165,7 @@ impl Sandbox {
             role_name: config.role_name.clone(),
             external_id: config.external_id.clone(),
             files: Arc::clone(&files),
+            assumed: Mutex::default(),
         };
         let table_files = Arc::new(TableFiles::new(Arc::clone(&files), clock));
         let engine: Arc<dyn Engine> = match config.athena_engine {
@@ -301,6 +303,13 @@ impl Sandbox {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.services.counters.snapshot()
+    }
+
+    /// Every role that was assumed so far, in order.
+    #[must_use]
+    pub fn assumed_roles(&self) -> Vec<AssumedRole> {
+        let assumed = self.services.sts.assumed.lock();
+        assumed.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What its Athena has done so far.

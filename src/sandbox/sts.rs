@@ -1,7 +1,7 @@
 //! STS: the query protocol, and the roles that the hub may assume.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -18,6 +18,9 @@ use super::sigv4::Caller;
 /// The namespace of STS's XML.
 pub const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 
+/// What a caller needs besides `sts:AssumeRole` to set a source identity.
+const SET_SOURCE_IDENTITY: &str = "sts:SetSourceIdentity";
+
 const CHAINED_SESSION_SECONDS: u64 = 3600;
 
 /// The roles of all accounts, and who may assume them.
@@ -31,6 +34,19 @@ pub struct Sts {
     pub(super) role_name: String,
     pub(super) external_id: Option<String>,
     pub(super) files: Arc<[LogFile]>,
+    /// Every role that was assumed, in order.
+    pub(super) assumed: Mutex<Vec<AssumedRole>>,
+}
+
+/// A role that was assumed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AssumedRole {
+    /// The account that it is in.
+    pub account_id: String,
+    /// `RoleSessionName`.
+    pub session_name: String,
+    /// `SourceIdentity`, if one was set.
+    pub source_identity: Option<String>,
 }
 
 /// A request's form fields.
@@ -84,16 +100,17 @@ impl Sts {
         let external_id = optional(form, "ExternalId", 2..=1224, |c| {
             name(c) || ":/".contains(c)
         })?;
-        optional(form, "SourceIdentity", 2..=64, name)?;
+        let source_identity = optional(form, "SourceIdentity", 2..=64, name)?;
         let duration = self.duration(caller, form)?;
         let principal = &caller.key.principal;
-        let denied = |how: &str| {
+        let denied_to = |action: &str, how: &str| {
             let message = format!(
-                "User: {} is not authorized to perform: sts:AssumeRole on resource: {role_arn}{how}",
+                "User: {} is not authorized to perform: {action} on resource: {role_arn}{how}",
                 principal.arn
             );
             AwsError::new("AccessDenied", message).with_status(403)
         };
+        let denied = |how: &str| denied_to("sts:AssumeRole", how);
         let account = self.account_of(role_arn).ok_or_else(|| denied(""))?;
         match self
             .faults
@@ -109,6 +126,20 @@ impl Sts {
         if !trusted || (self.external_id.is_some() && external_id != self.external_id.as_deref()) {
             return Err(denied(""));
         }
+        let may_not_set =
+            (self.faults).read(|faults| faults.denied_actions.contains_key(SET_SOURCE_IDENTITY));
+        if source_identity.is_some() && may_not_set {
+            return Err(denied_to(SET_SOURCE_IDENTITY, ""));
+        }
+        let assumed = AssumedRole {
+            account_id: account.to_owned(),
+            session_name: session_name.to_owned(),
+            source_identity: source_identity.map(str::to_owned),
+        };
+        self.assumed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(assumed);
 
         let role_id = unique_id("AROA", &Sha256::digest(role_arn));
         let arn = format!(

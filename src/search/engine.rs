@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -26,6 +25,7 @@ use crate::plan::{Facts, Inventory, Reason, Scan, ScanTarget};
 use crate::policy::{Access, Authorizer, Denial, Question, Refused, SearchQuestion};
 use crate::query::{AccessKeyId, AccountId, EventQuery, shown};
 use crate::telemetry::Metrics;
+use crate::usage::{Admitted, Exceeded, Usage};
 
 /// What planning asks AWS beforehand.
 #[async_trait]
@@ -46,8 +46,6 @@ pub trait FactSource: Send + Sync {
 pub struct EngineLimits {
     /// Accounts that one search may read.
     pub max_accounts: usize,
-    /// Searches at once in this process.
-    pub concurrent_searches: usize,
     /// Bytes of events that wait for their turn, for all searches.
     pub page_memory_bytes: u64,
     /// Athena and Logs Insights queries that one search has open at once.
@@ -62,7 +60,6 @@ impl Default for EngineLimits {
     fn default() -> Self {
         Self {
             max_accounts: usize::MAX,
-            concurrent_searches: 64,
             page_memory_bytes: 64 * 1024 * 1024,
             queries_per_search: 4,
             facts_timeout: Duration::from_secs(10),
@@ -85,6 +82,8 @@ pub struct EngineParts {
     pub routing: Routing,
     /// The bounds.
     pub limits: EngineLimits,
+    /// What the process and its callers use, and may use.
+    pub usage: Arc<Usage>,
     /// Between two lookups of one account and Region, as they are paced.
     pub lookup_interval: Duration,
     /// Who answers what planning asks.
@@ -112,8 +111,8 @@ pub struct Engine {
 pub(super) struct Shared {
     pub(super) parts: EngineParts,
     pub(super) memory: PageMemory,
-    searches: Arc<Semaphore>,
-    last_search_id: AtomicU64,
+    /// Pacing takes turns between searches by their numbers: no two of a process have the same.
+    last_search_id: Arc<AtomicU64>,
 }
 
 /// Why a search does not even begin.
@@ -152,12 +151,9 @@ pub enum Refusal {
          name the accounts of the first stream's plan in the request, or begin anew without the token"
     )]
     ScopeChanged,
-    /// The process runs as many searches as it may.
-    #[error("{limit} searches are running, which is the limit: try again when one has ended")]
-    TooManySearches {
-        /// `limits.concurrent_searches`.
-        limit: usize,
-    },
+    /// The process or the caller uses as much as it may.
+    #[error(transparent)]
+    Exceeded(#[from] Exceeded),
 }
 
 /// The stream of one search. Dropping it stops everything that the search started.
@@ -172,11 +168,29 @@ impl Engine {
         Self {
             shared: Arc::new(Shared {
                 memory,
-                searches: Arc::new(Semaphore::new(parts.limits.concurrent_searches)),
-                last_search_id: AtomicU64::new(0),
+                last_search_id: Arc::default(),
                 parts,
             }),
         }
+    }
+
+    /// An engine of other parts in the same process: both share the memory for pages and the searches'
+    /// numbers.
+    #[must_use]
+    pub fn succeeded_by(&self, parts: EngineParts) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                memory: self.shared.memory.clone(),
+                last_search_id: Arc::clone(&self.shared.last_search_id),
+                parts,
+            }),
+        }
+    }
+
+    /// What the process and its callers use.
+    #[must_use]
+    pub fn usage(&self) -> &Arc<Usage> {
+        &self.shared.parts.usage
     }
 
     /// The service's clock.
@@ -253,7 +267,18 @@ impl Engine {
 
     /// Begins the search of a scope, as [`search`](Self::search) does.
     pub fn begin(&self, scope: Scope, deadline: Option<Instant>) -> Result<SearchStream, Refusal> {
-        let permit = self.permit()?;
+        self.begin_until(scope, deadline, CancellationToken::new())
+    }
+
+    /// The same for a caller of whom it is noticed when it takes nothing of the answer for too long:
+    /// `idle` is cancelled then, and the stream ends with its summary.
+    pub fn begin_until(
+        &self,
+        scope: Scope,
+        deadline: Option<Instant>,
+        idle: CancellationToken,
+    ) -> Result<SearchStream, Refusal> {
+        let admitted = self.admit(&scope.caller)?;
         let Scope {
             query,
             caller,
@@ -263,9 +288,16 @@ impl Engine {
         let parts = &self.shared.parts;
         let span = observed::span(&caller, &query, parts.spans_name_identities);
         let observed = Observed::new(span.clone(), parts.metrics.clone());
-        let context = self.context(query, caller, deadline);
+        let context = self.context(query, caller, deadline, &admitted);
         let shared = Arc::clone(&self.shared);
-        let search = Search::new(shared, context, accounts, digest, permit, observed);
+        let search = Search::new(
+            shared,
+            context,
+            accounts,
+            digest,
+            (admitted, idle),
+            observed,
+        );
         let next = move |mut search: Search| {
             let next = async move {
                 let item = search.next().await?;
@@ -318,12 +350,9 @@ impl Engine {
         })
     }
 
-    /// The right to read for one search, as long as it is held.
-    pub(super) fn permit(&self) -> Result<OwnedSemaphorePermit, Refusal> {
-        let limit = self.shared.parts.limits.concurrent_searches;
-        Arc::clone(&self.shared.searches)
-            .try_acquire_owned()
-            .map_err(|_| Refusal::TooManySearches { limit })
+    /// The right to read for one search or check of `caller`, as long as it is held.
+    pub fn admit(&self, caller: &Caller) -> Result<Admitted, Refusal> {
+        Ok(self.shared.parts.usage.admit(caller)?)
     }
 
     pub(super) fn context(
@@ -331,11 +360,14 @@ impl Engine {
         query: EventQuery,
         caller: Arc<Caller>,
         deadline: Option<Instant>,
+        admitted: &Admitted,
     ) -> SearchContext {
+        let in_use = &admitted.in_use;
         SearchContext {
             search_id: self.shared.last_search_id.fetch_add(1, Ordering::Relaxed),
             caller,
-            scan_budget: ScanBudget::new(query.max_scan_bytes),
+            scan_budget: ScanBudget::new(query.max_scan_bytes, Arc::clone(in_use)),
+            in_use: Arc::clone(in_use),
             sessions: SessionsFound::default(),
             query,
             deadline,

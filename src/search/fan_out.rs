@@ -337,6 +337,7 @@ impl FanOut {
         let (memory, packs) = (self.memory.clone(), self.packs);
         let span = self.traces.step(lane, &scan);
         let step = async move {
+            let _scan = context.in_use.scan().await;
             reader.wait_for_turn().await;
             let memory = memory.reserve(ASSUMED_PAGE_BYTES);
             if memory.is_none() && !needs_no_memory {

@@ -37,7 +37,7 @@ impl Running {
     /// what nobody takes over.
     pub fn hand_over(&mut self, lane: Lane, rest: TimeRange, reason: &Reason) -> Vec<TimeRange> {
         // Nothing more may be asked of those whose bytes are spent.
-        if self.scan_bytes_spent {
+        if self.scan_bytes_spent.is_some() {
             return vec![rest];
         }
         let id = self.plan.scans[lane].id;

@@ -10,6 +10,7 @@ use crate::query::{
     AccessKeyId, AccountId, BackendKind, Event, EventCategory, EventTime, Region, SearchOrder,
     TimeRange,
 };
+use crate::usage::Exceeded;
 
 /// One message of a search's stream: the plan first, the summary last, once each.
 #[derive(Debug, Clone, PartialEq)]
@@ -150,6 +151,8 @@ pub struct Summary {
     pub facets: Facets,
     /// Continues the search; `None` where nothing is left.
     pub resume_token: Option<Arc<str>>,
+    /// The bound of the service that ended the search, if one did.
+    pub quota: Option<Exceeded>,
 }
 
 /// How far an answer reaches.
@@ -186,6 +189,10 @@ pub enum StopReason {
     Deadline,
     /// The service is shutting down.
     Drain,
+    /// A bound of the service's own was reached: [`Summary::quota`].
+    Quota,
+    /// The caller took nothing of the answer for too long.
+    Idle,
 }
 
 /// What the answer looks like: bounded counts by dimension.

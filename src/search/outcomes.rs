@@ -194,7 +194,9 @@ impl LaneRecord {
             Some(LaneEnd::Broken { error, .. }) if !before_the_end => {
                 let state = match error.reason.code {
                     _ if error.not_applicable => OutcomeState::NotApplicable,
-                    ReasonCode::MaxScanBytes | ReasonCode::AgedOut => OutcomeState::Truncated,
+                    ReasonCode::MaxScanBytes | ReasonCode::Quota | ReasonCode::AgedOut => {
+                        OutcomeState::Truncated
+                    }
                     _ => OutcomeState::Failed,
                 };
                 (state, Some(self.with_remarks(error.reason.clone())))
@@ -350,6 +352,16 @@ pub(super) fn stopped(stop: StopReason) -> Reason {
         StopReason::Drain => (
             ReasonCode::Drain,
             "the service is shutting down: resume with the summary's token on another replica",
+        ),
+        StopReason::Quota => (
+            ReasonCode::Quota,
+            "a bound of the service was reached, which the summary names: resume with its token for \
+             the rest",
+        ),
+        StopReason::Idle => (
+            ReasonCode::Idle,
+            "the caller took nothing of the answer for too long: resume with the summary's token for \
+             the rest",
         ),
         StopReason::End => (
             ReasonCode::Internal,

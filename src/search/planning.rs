@@ -88,18 +88,22 @@ impl Engine {
             accounts,
             ..
         } = scope;
-        let _permit = if probe { Some(self.permit()?) } else { None };
+        let admitted = if probe {
+            Some(self.admit(&caller)?)
+        } else {
+            None
+        };
         let left = left_until(deadline);
         let limit = shared.parts.limits.facts_timeout.min(left);
         let facts = shared.read_facts(accounts.selected, limit).await;
         let plan = crate::plan::plan(&query, &facts, now);
-        let (probes, probe) = if probe {
+        let (probes, probe) = if let Some(admitted) = &admitted {
             // Whatever the order of the search, density is read from the newest page.
             let newest_first = EventQuery {
                 order: SearchOrder::NewestFirst,
                 ..query.clone()
             };
-            let context = Arc::new(self.context(newest_first, caller, deadline));
+            let context = Arc::new(self.context(newest_first, caller, deadline, admitted));
             let time = PROBE_TIMEOUT.min(left_until(deadline));
             let (probes, report) = read_first_pages(shared, &context, &plan, time).await;
             (probes, Some(report))

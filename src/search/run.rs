@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 use super::announcement::{read_key_owners, routes};
 use super::engine::{Accounts, Shared, is_limited};
@@ -25,6 +25,7 @@ use crate::backend::SearchContext;
 use crate::plan::{QueryPlan, ScanOutcome};
 use crate::query::{AccountId, RecordView};
 use crate::telemetry::metrics::ScanEnd;
+use crate::usage::{Admitted, Exceeded};
 
 /// A deadline is met this much early, so that the summary still arrives.
 const DEADLINE_MARGIN: Duration = Duration::from_secs(2);
@@ -46,7 +47,11 @@ pub(super) struct Search {
     last_item: Instant,
     last_progress: Instant,
     observed: Observed,
-    _permit: OwnedSemaphorePermit,
+    /// The bound that is used up, if one is.
+    quota: Option<Exceeded>,
+    /// Cancelled when the caller took nothing for too long.
+    idle: CancellationToken,
+    _admitted: Admitted,
 }
 
 /// What the search waited for.
@@ -67,7 +72,7 @@ impl Search {
         context: SearchContext,
         accounts: Accounts,
         scope: [u8; 16],
-        permit: OwnedSemaphorePermit,
+        (admitted, idle): (Admitted, CancellationToken),
         observed: Observed,
     ) -> Self {
         let now = Instant::now();
@@ -89,7 +94,9 @@ impl Search {
             last_item: now,
             last_progress: now,
             observed,
-            _permit: permit,
+            quota: None,
+            idle,
+            _admitted: admitted,
         }
     }
 
@@ -182,7 +189,7 @@ impl Search {
             facets: FacetCounter::default(),
             events_matched: 0,
             scans_done: 0,
-            scan_bytes_spent: false,
+            scan_bytes_spent: None,
             scan_bytes_limited: self.context.query.max_scan_bytes.is_some(),
             routing: parts.routing.clone(),
             hand_overs: HandOvers::default(),
@@ -200,6 +207,9 @@ impl Search {
         };
         if self.shared.parts.drain.is_cancelled() {
             return self.end(StopReason::Drain);
+        }
+        if self.idle.is_cancelled() {
+            return self.end(StopReason::Idle);
         }
         let now = Instant::now();
         let is_due = |at: Option<Instant>| at.is_some_and(|at| now >= at);
@@ -231,8 +241,9 @@ impl Search {
         if finished && running.verification.is_done() {
             return self.end(StopReason::End);
         }
-        if running.waits_for_spent_bytes() {
-            return self.end(StopReason::MaxScanBytes);
+        if let Some(stop) = running.stopped_by_spent_bytes() {
+            self.quota = self.context.in_use.bytes_exceeded();
+            return self.end(stop);
         }
         while let Some(lane) = running.next_to_open() {
             let scan = &running.plan.scans[lane];
@@ -290,11 +301,13 @@ impl Search {
     fn take(&mut self, released: Released<HeldEvent>) {
         self.send(released);
         let limit = self.context.query.max_events;
-        if let Some(running) = &self.running
-            && limit.is_some_and(|limit| running.events_matched >= limit)
-            && !running.merge.finished()
-        {
+        let Some(running) = self.running.as_ref().filter(|it| !it.merge.finished()) else {
+            return;
+        };
+        if limit.is_some_and(|limit| running.events_matched >= limit) {
             self.end(StopReason::MaxEvents);
+        } else if self.quota.is_some() {
+            self.end(StopReason::Quota);
         }
     }
 
@@ -321,6 +334,9 @@ impl Search {
         }
         if self.context.query.record_view != RecordView::None {
             event.late = late;
+            if let Some(exceeded) = self.context.in_use.event_sent() {
+                self.quota = Some(exceeded);
+            }
             self.ready.push_back(SearchItem::Event {
                 event,
                 resume_token: tokens.write(running.position.as_ref()),
@@ -411,7 +427,8 @@ impl Search {
         let (Some(running), Some(tokens)) = (self.running.take(), &self.tokens) else {
             return;
         };
-        let summary = running.summary(stop, &self.context, tokens, scope_limited);
+        let mut summary = running.summary(stop, &self.context, tokens, scope_limited);
+        summary.quota = self.quota.take().filter(|_| stop == StopReason::Quota);
         self.observed.ended(&summary);
         self.ready.push_back(SearchItem::Summary(Box::new(summary)));
     }

@@ -42,7 +42,8 @@ pub(super) struct Running {
     pub facets: FacetCounter,
     pub events_matched: u64,
     pub scans_done: u64,
-    pub scan_bytes_spent: bool,
+    /// Why the search ends once all is sent that is read before what the spent bytes left unread.
+    pub scan_bytes_spent: Option<StopReason>,
     /// Whether the caller limits what queries may scan.
     pub scan_bytes_limited: bool,
     pub routing: Routing,
@@ -55,7 +56,8 @@ impl Running {
         let scan = &self.plan.scans[lane];
         let bound = (self.merge.bound(lane)).unwrap_or_else(|| self.order.beyond(scan.range));
         let at = error.stopped_at.unwrap_or(bound);
-        if error.reason.code == ReasonCode::MaxScanBytes {
+        if let Some(stop) = by_spent_bytes(&error.reason) {
+            self.scan_bytes_spent = Some(stop);
             self.spend_scan_bytes(&error.reason);
         }
         self.end_badly(lane, error, at);
@@ -63,7 +65,6 @@ impl Running {
 
     /// The byte budget is spent: no further slice is begun.
     fn spend_scan_bytes(&mut self, reason: &Reason) {
-        self.scan_bytes_spent = true;
         for lane in self.fan_out.abandon_queries() {
             let range = self.plan.scans[lane].range;
             let bound = (self.merge.bound(lane)).unwrap_or_else(|| self.order.beyond(range));
@@ -83,13 +84,12 @@ impl Running {
         let scan = &self.plan.scans[lane];
         let rest = self.order.rest(scan.range, at);
         let (scan_bytes, took_over) = (
-            error.reason.code == ReasonCode::MaxScanBytes,
+            by_spent_bytes(&error.reason).is_some(),
             scan.shares.is_some(),
         );
         if scan_bytes && took_over {
-            error.reason.message = String::from(
-                "max_scan_bytes was spent before all of what was handed over here was read: ask \
-                 for it again with a higher limit",
+            error.reason.message.push_str(
+                "; not all of what was handed over here was read by then: ask for it again",
             );
         }
         let mut end = end_of(&error);
@@ -148,9 +148,10 @@ impl Running {
         }
     }
 
-    /// Whether all is sent that is read before what the spent byte budget left unread.
-    pub fn waits_for_spent_bytes(&self) -> bool {
-        self.scan_bytes_spent && (self.merge.waiting_for()).any(|lane| self.lanes[lane].has_ended())
+    /// Why the search ends now, if all is sent that is read before what the spent bytes left unread.
+    pub fn stopped_by_spent_bytes(&self) -> Option<StopReason> {
+        let waits = (self.merge.waiting_for()).any(|lane| self.lanes[lane].has_ended());
+        self.scan_bytes_spent.filter(|_| waits)
     }
 
     /// The first second that is not answered: everything before it has been sent, or is named by
@@ -211,9 +212,11 @@ impl Running {
         let resume = match stop {
             StopReason::End => None,
             StopReason::MaxEvents => self.position.clone(),
-            StopReason::MaxScanBytes | StopReason::Deadline | StopReason::Drain => {
-                self.resume_position(unanswered)
-            }
+            StopReason::MaxScanBytes
+            | StopReason::Deadline
+            | StopReason::Drain
+            | StopReason::Quota
+            | StopReason::Idle => self.resume_position(unanswered),
         };
         let query = &context.query;
         let asked = query.filter.categories();
@@ -249,8 +252,18 @@ impl Running {
             .collect(),
             facets: self.facets.report(),
             resume_token: (stop != StopReason::End).then(|| tokens.write(resume.as_ref())),
+            quota: None,
             coverage: Coverage { outcomes },
         }
+    }
+}
+
+/// Why a search ends if a scan ended for this reason: what queries may scan is spent.
+fn by_spent_bytes(reason: &Reason) -> Option<StopReason> {
+    match reason.code {
+        ReasonCode::MaxScanBytes => Some(StopReason::MaxScanBytes),
+        ReasonCode::Quota => Some(StopReason::Quota),
+        _ => None,
     }
 }
 

@@ -91,7 +91,7 @@ impl Drop for ScanTraces {
 pub(super) fn end_of(error: &ScanError) -> ScanEnd {
     match error.reason.code {
         _ if error.not_applicable => ScanEnd::NotApplicable,
-        ReasonCode::MaxScanBytes | ReasonCode::AgedOut => ScanEnd::Truncated,
+        ReasonCode::MaxScanBytes | ReasonCode::Quota | ReasonCode::AgedOut => ScanEnd::Truncated,
         _ => ScanEnd::Failed,
     }
 }

@@ -19,6 +19,7 @@ use identity_trail::query::{
 };
 use identity_trail::sandbox::{Account, Data, Sandbox, SandboxConfig};
 use identity_trail::telemetry::Metrics;
+use identity_trail::usage::InUse;
 use tokio::time::timeout;
 
 use crate::athena_records::{self, ACCOUNTS, NOW, OUTSIDER};
@@ -224,12 +225,15 @@ impl Ask {
     }
 
     pub fn search(&self) -> Arc<SearchContext> {
+        let caller = Caller::in_process();
+        let in_use = InUse::unbounded(&caller);
         Arc::new(SearchContext {
             search_id: 1,
-            caller: Arc::new(Caller::in_process()),
+            caller: Arc::new(caller),
             query: self.query(),
             deadline: None,
-            scan_budget: ScanBudget::new(self.max_scan_bytes),
+            scan_budget: ScanBudget::new(self.max_scan_bytes, Arc::clone(&in_use)),
+            in_use,
             sessions: identity_trail::backend::event_history::SessionsFound::default(),
         })
     }

@@ -16,6 +16,7 @@ use identity_trail::query::{
 };
 use identity_trail::sandbox::{Denial, FaultSettings, Sandbox, SandboxConfig};
 use identity_trail::telemetry::Metrics;
+use identity_trail::usage::InUse;
 use serde_json::Value;
 
 use crate::sandbox::{HUB, OTHER, REGION, config, record};
@@ -542,12 +543,15 @@ fn search(range: TimeRange, order: SearchOrder) -> Arc<SearchContext> {
         progress_interval: None,
         resume: None,
     };
+    let caller = Caller::in_process();
+    let in_use = InUse::unbounded(&caller);
     Arc::new(SearchContext {
         search_id: 1,
-        caller: Arc::new(Caller::in_process()),
+        caller: Arc::new(caller),
         query,
         deadline: None,
-        scan_budget: ScanBudget::default(),
+        scan_budget: ScanBudget::new(None, Arc::clone(&in_use)),
+        in_use,
         sessions: SessionsFound::default(),
     })
 }

@@ -1,5 +1,6 @@
 //! Sessions, key owners and pacing against the sandbox.
 
+use identity_trail::federation::Behalf;
 use identity_trail::plan::ReasonCode;
 use identity_trail::sandbox::Sandbox;
 
@@ -26,7 +27,9 @@ async fn a_wrong_external_id_denies_the_role() {
     sandbox.external_id = Some("not-what-the-service-says".into());
     let world = World::start(sandbox).await;
     let region = REGION.parse().unwrap();
-    let refused = world.federation.sdk_config(OTHER.parse().unwrap(), &region);
+    let refused = world
+        .federation
+        .sdk_config(OTHER.parse().unwrap(), &region, Behalf::Service);
     let reason = refused.await.unwrap_err();
     assert_eq!(reason.code, ReasonCode::AssumeRoleDenied, "{reason:?}");
     assert!(reason.message.contains("external id"), "{}", reason.message);
@@ -48,9 +51,10 @@ async fn the_owner_of_a_key_is_asked_for_once() {
 async fn an_account_that_is_not_in_the_federation_is_a_defect_of_who_asks() {
     let world = World::start(config(&records(10), NOW)).await;
     let region = REGION.parse().unwrap();
-    let refused = world
-        .federation
-        .sdk_config("999999999999".parse().unwrap(), &region);
+    let refused =
+        world
+            .federation
+            .sdk_config("999999999999".parse().unwrap(), &region, Behalf::Service);
     assert_eq!(refused.await.unwrap_err().code, ReasonCode::Internal);
     let known = world.federation.known().borrow().clone();
     assert_eq!(known.inventory.unwrap().accounts.len(), 2);
@@ -71,9 +75,13 @@ regions: [{REGION}]
     );
     let world = World::beside(sandbox, &yaml).await;
     let region = REGION.parse().unwrap();
-    let own = world.federation.sdk_config(HUB.parse().unwrap(), &region);
+    let own = world
+        .federation
+        .sdk_config(HUB.parse().unwrap(), &region, Behalf::Service);
     assert!(own.await.is_ok());
-    let other = world.federation.sdk_config(OTHER.parse().unwrap(), &region);
+    let other = world
+        .federation
+        .sdk_config(OTHER.parse().unwrap(), &region, Behalf::Service);
     let reason = other.await.unwrap_err();
     assert_eq!(reason.code, ReasonCode::AccessDenied);
     assert!(reason.message.contains(HUB), "{}", reason.message);

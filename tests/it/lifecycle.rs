@@ -10,7 +10,7 @@ use serde_json::Value;
 use tonic::Streaming;
 
 use crate::grpc_service::request;
-use crate::process::Process;
+use crate::process::{Process, yaml};
 use crate::sandbox::{config, record};
 
 /// Events of alice, one a second, all of them settled.
@@ -87,4 +87,47 @@ async fn a_search_goes_on_with_exactly_the_rest_on_another_process_after_sigterm
         .map(|n| format!("00000000-0000-4000-8000-{n:012}"))
         .collect();
     assert_eq!(ids, all);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sighup_brings_a_new_configuration_for_new_requests_and_keeps_the_old_one_if_it_is_wrong() {
+    // At this rate it takes a minute.
+    let sandbox = sandbox(3_000).await;
+    let slow = "event_history: {requests_per_second: 1}\n";
+    let mut service = Process::start(&sandbox, slow);
+    let mut client = service.client().await;
+    let began_before = client.search_events(request()).await.unwrap();
+    let mut old = began_before.into_inner();
+    let first = next(&mut old).await.unwrap();
+
+    // A new bound for new requests; what only a start reads is named and stays.
+    let limited = "limits: {per_caller: {events_per_search: 1}}\n";
+    let faster = "event_history: {requests_per_second: 2}\n";
+    service.configure(&yaml(&sandbox, &format!("{faster}{limited}")));
+    service.signal("HUP");
+    let kept = service.logged("what changed here takes a restart");
+    assert_eq!(kept["fields"]["keys"], "event_history.requests_per_second");
+    service.logged("the configuration was reloaded");
+    let one = client.search_events(request()).await.unwrap();
+    let (ids, summary) = rest(&mut one.into_inner()).await;
+    assert_eq!((ids.len(), summary.stop_reason()), (1, StopReason::Quota));
+
+    service.configure("limits: {max_accounts: 0}\n");
+    service.signal("HUP");
+    let refused = service.logged("the configuration was not reloaded");
+    assert!(
+        refused["fields"]["message"]
+            .as_str()
+            .unwrap()
+            .contains("max_accounts")
+    );
+    let one = client.search_events(request()).await.unwrap();
+    assert_eq!(rest(&mut one.into_inner()).await.0.len(), 1);
+
+    // What began before goes on, and ends well.
+    service.signal("TERM");
+    let (ids, summary) = rest(&mut old).await;
+    assert_eq!(summary.stop_reason(), StopReason::Drain);
+    assert!(!ids.contains(&first));
+    assert!(service.wait().success());
 }

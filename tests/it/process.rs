@@ -18,7 +18,7 @@ pub struct Process {
     lines: Lines<BufReader<ChildStderr>>,
     address: String,
     /// Holds `identity-trail.yaml`.
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 /// Its configuration, with more sections.
@@ -59,7 +59,7 @@ impl Process {
             child,
             lines,
             address: String::new(),
-            _dir: dir,
+            dir,
         };
         let serving = process.logged("serving");
         let address = serving["fields"]["address"].as_str().unwrap();
@@ -81,6 +81,11 @@ impl Process {
                 return line;
             }
         }
+    }
+
+    /// Gives it another configuration, which it reads when it is told to.
+    pub fn configure(&self, text: &str) {
+        write(self.dir.path(), text);
     }
 
     pub fn signal(&self, name: &str) {

@@ -16,7 +16,7 @@ use super::table::table_facts;
 use crate::backend::call::{self, Again, Tally};
 use crate::config::archives::PartitionLayout;
 use crate::config::{self, Access};
-use crate::federation::{CallWatch, Federation};
+use crate::federation::{Behalf, CallWatch, Federation};
 use crate::plan::facts::{ArchiveFacts, Declared, TableFacts};
 use crate::plan::{Reason, ReasonCode};
 use crate::query::{AccountId, BackendKind, EventTime};
@@ -63,11 +63,11 @@ impl Archive {
     }
 
     /// A client whose session is good for a whole query, as far as the role's sessions last.
-    pub async fn session(&self) -> Result<Session, Reason> {
+    pub async fn session(&self, behalf: Behalf<'_>) -> Result<Session, Reason> {
         let need = self.config.query_timeout + BEFORE_EXPIRY;
         let session = self
             .federation
-            .config_for(&self.access, &self.config.region, need)
+            .config_for(&self.access, &self.config.region, need, behalf)
             .await?;
         let by_config = Instant::now() + self.config.query_timeout;
         let by_session = session
@@ -178,7 +178,7 @@ impl Archive {
 
     /// What AWS says of its table.
     pub async fn metadata(&self) -> Result<TableMetadata, Reason> {
-        let session = self.session().await?;
+        let session = self.session(Behalf::Service).await?;
         let request = session
             .client
             .get_table_metadata()

@@ -17,6 +17,7 @@ use super::sql::{self, Look};
 use super::unwritable;
 use crate::backend::remote_query::Reaper;
 use crate::backend::{DaysAsked, SearchContext, Spent};
+use crate::federation::Behalf;
 use crate::plan::estimate::DaysUnseen;
 use crate::plan::facts::TableFacts;
 use crate::plan::log_days::{AccountDays, DayRun, LogDays};
@@ -219,6 +220,7 @@ impl Verification {
         let query = RowQuery {
             archive: &self.archive,
             reaper: &self.reaper,
+            behalf: Behalf::Caller(&self.search.caller),
             budget: Some(&self.search.scan_budget),
             spent: &self.spent,
         };

@@ -50,18 +50,34 @@ impl Athena {
     /// stop abandoned queries.
     #[must_use]
     pub fn new(config: &Config, federation: &Arc<Federation>) -> Self {
+        Self::with(config, federation, Reaper::new(), &[])
+    }
+
+    /// The archives of another configuration of the same process: what both run is bounded, and stopped
+    /// in the end, together.
+    #[must_use]
+    pub fn succeeded_by(&self, config: &Config, federation: &Arc<Federation>) -> Self {
+        Self::with(config, federation, self.reaper.clone(), &self.archives)
+    }
+
+    fn with(
+        config: &Config,
+        federation: &Arc<Federation>,
+        reaper: Reaper,
+        before: &[Arc<Archive>],
+    ) -> Self {
         let archives = config.archives.iter().filter_map(|entry| {
             // The configuration was checked: each archive has a way in.
             let access = config.archive_access(&entry.value)?;
-            Some(Arc::new(Archive::new(
-                entry.value.clone(),
-                access,
-                Arc::clone(federation),
-            )))
+            let mut archive = Archive::new(entry.value.clone(), access, Arc::clone(federation));
+            if let Some(old) = before.iter().find(|old| old.name == archive.name) {
+                archive.queries = Arc::clone(&old.queries);
+            }
+            Some(Arc::new(archive))
         });
         Self {
             archives: archives.collect(),
-            reaper: Reaper::new(),
+            reaper,
         }
     }
 

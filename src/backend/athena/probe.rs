@@ -13,8 +13,10 @@ use super::sql::Look;
 use super::table::table_facts;
 use crate::backend::Spent;
 use crate::backend::remote_query::Reaper;
+use crate::caller::Caller;
 use crate::config::Access;
 use crate::config::stores::TrailArn;
+use crate::federation::Behalf;
 use crate::plan::Reason;
 use crate::plan::facts::{ArchiveFacts, TableFacts};
 use crate::plan::log_days::{AccountDays, LogDays};
@@ -25,6 +27,7 @@ use crate::query::{AccountId, EventTime, Region};
 pub struct ArchiveProbe {
     archive: Arc<Archive>,
     reaper: Reaper,
+    caller: Arc<Caller>,
 }
 
 /// A table, as it is described now.
@@ -37,12 +40,13 @@ pub struct TableProbe {
 }
 
 impl Athena {
-    /// The archives, in the order of the configuration.
+    /// The archives, to be probed for `caller`, in the order of the configuration.
     #[must_use]
-    pub fn probes(&self) -> Vec<ArchiveProbe> {
+    pub fn probes(&self, caller: &Arc<Caller>) -> Vec<ArchiveProbe> {
         let probe = |archive: &Arc<Archive>| ArchiveProbe {
             archive: Arc::clone(archive),
             reaper: self.reaper.clone(),
+            caller: Arc::clone(caller),
         };
         self.archives.iter().map(probe).collect()
     }
@@ -146,6 +150,7 @@ impl ArchiveProbe {
         RowQuery {
             archive: &self.archive,
             reaper: &self.reaper,
+            behalf: Behalf::Caller(&self.caller),
             budget: None,
             spent,
         }

@@ -23,6 +23,7 @@ use super::sql::ScanStatement;
 use crate::backend::call::{self, Again, Backoff, Tally};
 use crate::backend::remote_query::{Reaper, RemoteQuery, Started};
 use crate::backend::{Page, PageCost, ScanError, ScanReader, SearchContext};
+use crate::federation::Behalf;
 use crate::plan::{Reason, ReasonCode};
 use crate::query::{RecordView, TimeRange};
 
@@ -133,7 +134,7 @@ impl AthenaReader {
                 }
                 Err(query_failed(state, id.as_deref(), &execution))
             }
-            _ if budget.is_spent() => Err(self.scan.search.budget_spent()),
+            _ if let Err(spent) = budget.check() => Err(spent),
             _ if Instant::now() >= session.deadline => {
                 Err(self.scan.timed_out(&session, query.id().map(|id| &**id)))
             }
@@ -187,10 +188,8 @@ impl QueryScan {
         let granted = granted.ok_or_else(|| {
             Reason::new(ReasonCode::Drain, "the service is shutting down: ask again")
         })?;
-        if self.search.scan_budget.is_spent() {
-            return Err(self.search.budget_spent());
-        }
-        let session = self.archive.session().await?;
+        self.search.scan_budget.check()?;
+        let session = (self.archive.session(Behalf::Caller(&self.search.caller))).await?;
         let token = uuid::Uuid::new_v4().to_string();
         let call = AthenaCall {
             client: session.client.clone(),

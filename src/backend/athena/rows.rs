@@ -14,6 +14,7 @@ use super::remote::AthenaCall;
 use crate::backend::call::{self, Again, Backoff, Tally};
 use crate::backend::remote_query::{Reaper, RemoteQuery};
 use crate::backend::{ScanBudget, Spent};
+use crate::federation::Behalf;
 use crate::plan::{Reason, ReasonCode};
 
 /// Rows a page: Athena's most.
@@ -27,6 +28,8 @@ pub(super) type Values = Vec<Option<String>>;
 pub(super) struct RowQuery<'a> {
     pub archive: &'a Archive,
     pub reaper: &'a Reaper,
+    /// For whom it is run.
+    pub behalf: Behalf<'a>,
     /// What it may scan; none where nobody limits it.
     pub budget: Option<&'a ScanBudget>,
     pub spent: &'a Spent,
@@ -41,7 +44,7 @@ impl RowQuery<'_> {
             Reason::new(ReasonCode::Drain, "the service is shutting down: ask again")
         })?;
         self.check_budget()?;
-        let session = self.archive.session().await?;
+        let session = self.archive.session(self.behalf).await?;
         let token = uuid::Uuid::new_v4().to_string();
         let call = AthenaCall {
             client: session.client.clone(),
@@ -157,13 +160,8 @@ impl RowQuery<'_> {
     }
 
     fn check_budget(&self) -> Result<(), Reason> {
-        if self.budget.is_some_and(ScanBudget::is_spent) {
-            return Err(Reason::new(
-                ReasonCode::MaxScanBytes,
-                "max_scan_bytes was reached",
-            ));
-        }
-        Ok(())
+        self.spent.check()?;
+        self.budget.map_or(Ok(()), ScanBudget::check)
     }
 
     fn count(&self, tally: Tally) {

@@ -11,6 +11,7 @@ use aws_smithy_types::DateTime;
 
 use super::Shared;
 use crate::backend::{PageCost, SearchContext};
+use crate::federation::Behalf;
 use crate::federation::aws_error::{AwsFailure, FailureKind, failure};
 use crate::federation::pacing::{PacedQueue, Turn};
 use crate::plan::{LookupAttribute, Reason, ReasonCode};
@@ -84,11 +85,18 @@ pub(super) enum NoPage {
 }
 
 impl Lookup {
+    /// For whom it is made.
+    pub fn behalf(&self) -> Behalf<'_> {
+        Behalf::Caller(&self.search.caller)
+    }
+
     /// Waits for a turn, once all is there that an attempt needs before it: the queue stands still
     /// until the turn is used.
     pub async fn turn(&self) -> Turn {
         // Why there are none is said when the page is asked for.
-        let _ = self.shared.federation.credentials_for(self.account).await;
+        let _ = (self.shared.federation)
+            .credentials_for(self.account, self.behalf())
+            .await;
         let (caller, search) = (&self.search.caller.name, self.search.search_id);
         self.queue.turn(caller, search).await
     }
@@ -103,7 +111,7 @@ impl Lookup {
     ) -> Result<LookupEventsOutput, NoPage> {
         let (mut throttles, mut faults, mut renewed) = (0, 0, false);
         loop {
-            let session = self.shared.federation.session(self.account);
+            let session = self.shared.federation.session(self.account, self.behalf());
             let key = match &session {
                 Some(session) => {
                     let issued = session.credentials(Duration::ZERO).await;
@@ -147,7 +155,10 @@ impl Lookup {
                 }
                 FailureKind::UnknownClient => {
                     let (account, region) = (self.account, &self.region);
-                    return Err(self.shared.unknown_client(account, region, reason).await);
+                    let behalf = self.behalf();
+                    return Err(
+                        (self.shared.unknown_client(account, region, reason, behalf)).await,
+                    );
                 }
                 FailureKind::Refused if is_refused_token(ask, &reason) => {
                     return Err(NoPage::TokenRefused(reason));
@@ -175,11 +186,23 @@ impl Lookup {
             .max_results(PAGE)
             .set_next_token(ask.token.clone())
             .customize()
-            .config_override(self.shared.calling(self.account, &self.region).await?);
-        let turn = match turn {
-            Some(turn) => turn,
-            None => self.turn().await,
+            .config_override(
+                (self
+                    .shared
+                    .calling(self.account, &self.region, self.behalf()))
+                .await?,
+            );
+        let mut turn = turn;
+        let mut next = || {
+            let held = turn.take();
+            async {
+                match held {
+                    Some(turn) => turn,
+                    None => self.turn().await,
+                }
+            }
         };
+        let (turn, _own) = self.search.in_use.call_in_turn(&mut next).await;
         // After the turn, so that no permit is held while others could use it; the queue stands
         // still meanwhile, so that turns do not bunch up.
         let _permit = self.shared.federation.call_permit().await?;
@@ -227,16 +250,19 @@ impl Shared {
         &self,
         account: AccountId,
         region: &Region,
+        behalf: Behalf<'_>,
     ) -> Result<Builder, Reason> {
         let region = aws_config::Region::new(region.as_str().to_owned());
         let config = Builder::new().region(region);
-        Ok(match self.federation.credentials_for(account).await? {
-            // The session is the cache.
-            Some(credentials) => config
-                .credentials_provider(credentials)
-                .identity_cache(IdentityCache::no_cache()),
-            None => config,
-        })
+        Ok(
+            match self.federation.credentials_for(account, behalf).await? {
+                // The session is the cache.
+                Some(credentials) => config
+                    .credentials_provider(credentials)
+                    .identity_cache(IdentityCache::no_cache()),
+                None => config,
+            },
+        )
     }
 
     /// AWS does not know the session's key here: the Region is disabled, unless the session is
@@ -246,12 +272,13 @@ impl Shared {
         account: AccountId,
         region: &Region,
         reason: Reason,
+        behalf: Behalf<'_>,
     ) -> NoPage {
         // A Region that nobody can disable has events, whatever the reason is not to see them.
         if ALWAYS_ENABLED.contains(&region.as_str()) {
             return NoPage::Failed(reason);
         }
-        match self.federation.check_session(account).await {
+        match self.federation.check_session(account, behalf).await {
             Ok(()) => NoPage::RegionDisabled(Reason {
                 code: ReasonCode::RegionDisabled,
                 message: format!(

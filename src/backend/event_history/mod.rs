@@ -173,10 +173,9 @@ impl Place {
 
     /// Whether there are credentials for the account, or why there are none.
     async fn credentials(&self) -> Result<(), Reason> {
-        let Lookup {
-            shared, account, ..
-        } = &self.everything;
-        match shared.federation.session(*account) {
+        let lookup = &self.everything;
+        let federation = &lookup.shared.federation;
+        match federation.session(lookup.account, lookup.behalf()) {
             Some(session) => session.credentials(Duration::ZERO).await.map(|_| ()),
             None => Ok(()),
         }

@@ -1,12 +1,12 @@
 //! The newest event of an account and Region: whether event history answers at all.
 
-use std::sync::Arc;
-
 use aws_smithy_types::DateTime;
 
 use super::EventHistory;
 use super::lookup::{MOST_THROTTLES, NoPage, wait};
 use crate::backend::CHECKS;
+use crate::caller::Caller;
+use crate::federation::Behalf;
 use crate::federation::aws_error::{AwsFailure, FailureKind, failure};
 use crate::plan::Reason;
 use crate::query::{AccountId, EventTime, Region};
@@ -27,8 +27,9 @@ impl EventHistory {
         &self,
         account: AccountId,
         region: &Region,
-        caller: &Arc<str>,
+        caller: &Caller,
     ) -> Result<Newest, Reason> {
+        let behalf = Behalf::Caller(caller);
         let shared = &self.shared;
         let queue = shared.federation.lookups().queue(account, region);
         let mut throttles = 0;
@@ -40,8 +41,8 @@ impl EventHistory {
                 .end_time(DateTime::from_secs(shared.clock.now().as_second()))
                 .max_results(1)
                 .customize()
-                .config_override(shared.calling(account, region).await?);
-            let turn = queue.turn(caller, CHECKS).await;
+                .config_override(shared.calling(account, region, behalf).await?);
+            let turn = queue.turn(&caller.name, CHECKS).await;
             let permit = shared.federation.call_permit().await?;
             turn.begin();
             let answer = request.send().await;
@@ -62,7 +63,8 @@ impl EventHistory {
                     tokio::time::sleep(wait(throttles)).await;
                 }
                 FailureKind::UnknownClient => {
-                    return match shared.unknown_client(account, region, reason).await {
+                    let unknown = shared.unknown_client(account, region, reason, behalf);
+                    return match unknown.await {
                         NoPage::RegionDisabled(_) => Ok(Newest::RegionDisabled),
                         NoPage::Failed(reason) | NoPage::TokenRefused(reason) => Err(reason),
                     };

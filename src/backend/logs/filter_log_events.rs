@@ -20,6 +20,7 @@ use aws_types::request_id::RequestId;
 use super::events::Events;
 use super::group::LogGroup;
 use crate::backend::{Page, PageCost, ScanError, ScanReader, SearchContext};
+use crate::federation::Behalf;
 use crate::federation::aws_error::{AwsFailure, FailureKind, failure};
 use crate::federation::pacing::PacedQueue;
 use crate::plan::Reason;
@@ -188,19 +189,17 @@ impl FilterReader {
     ) -> Result<Result<FilterLogEventsOutput, AwsFailure>, Reason> {
         let (mut throttles, mut faults) = (0, 0);
         loop {
-            let client = self.group.client().await?;
+            let client = (self.group.client(Behalf::Caller(&self.search.caller))).await?;
             let request = self
                 .group
-                .filter(client)
+                .filter(&client)
                 .start_time(cursor.asked.0)
                 .end_time(cursor.asked.1)
                 .set_filter_pattern(cursor.pattern.clone())
                 .set_next_token(cursor.token.clone())
                 .start_from_head(!self.newest_first());
-            let turn = self
-                .queue
-                .turn(&self.search.caller.name, self.search.search_id)
-                .await;
+            let turn = || (self.queue).turn(&self.search.caller.name, self.search.search_id);
+            let (turn, own) = self.search.in_use.call_in_turn(turn).await;
             // After the turn, so that no permit is held while others could use it.
             let permit = self.group.federation.call_permit().await?;
             turn.begin();
@@ -212,7 +211,7 @@ impl FilterReader {
                 }
                 Err(error) => error,
             };
-            drop(permit);
+            drop((permit, own));
             let action = format!("filter the events of log group {}", self.group.name);
             let failed = failure(&action, &error);
             let in_a_row = match failed.kind {

@@ -1,20 +1,24 @@
 //! One log group of the configuration: how to get at it, and whose records are in it.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_sdk_cloudwatchlogs::Client;
 use aws_sdk_cloudwatchlogs::config::retry::RetryConfig;
 use aws_sdk_cloudwatchlogs::operation::filter_log_events::builders::FilterLogEventsFluentBuilder;
 use aws_sdk_cloudwatchlogs::operation::start_query::builders::StartQueryInputBuilder;
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::Semaphore;
 
 use crate::config::{self, Access};
-use crate::federation::Federation;
 use crate::federation::pacing::PacedQueue;
+use crate::federation::{Behalf, Federation};
 use crate::plan::Reason;
 use crate::plan::facts::Declared;
 use crate::query::{AccountId, BackendKind};
+
+/// Clients that are kept, where each caller has its own.
+const CLIENTS: usize = 1_000;
 
 /// One log group, for the life of the process.
 #[derive(Debug)]
@@ -28,8 +32,8 @@ pub(super) struct LogGroup {
     pub queries: Arc<Semaphore>,
     pub federation: Arc<Federation>,
     access: Access,
-    /// Made at the first call; renews its session by itself.
-    client: OnceCell<Client>,
+    /// By the names of their sessions, which they renew by themselves; each made at its first call.
+    clients: Mutex<HashMap<Arc<str>, Client>>,
 }
 
 impl LogGroup {
@@ -47,7 +51,7 @@ impl LogGroup {
             queries: Arc::new(Semaphore::new(queries)),
             federation,
             access,
-            client: OnceCell::new(),
+            clients: Mutex::default(),
         }
     }
 
@@ -70,21 +74,31 @@ impl LogGroup {
         }
     }
 
-    /// A client in the session of the log group's role. The SDK's own retries are off: every attempt
-    /// is paced and counted.
-    pub async fn client(&self) -> Result<&Client, Reason> {
-        self.client
-            .get_or_try_init(async || {
-                let region = &self.config.region;
-                let need = std::time::Duration::ZERO;
-                let session = self.federation.config_for(&self.access, region, need);
-                let config = aws_sdk_cloudwatchlogs::config::Builder::from(&session.await?.sdk)
-                    .retry_config(RetryConfig::disabled())
-                    .interceptor(self.federation.call_watch())
-                    .build();
-                Ok(Client::from_conf(config))
-            })
-            .await
+    /// A client in a session of the log group's role on somebody's behalf. The SDK's own retries are
+    /// off: every attempt is paced and counted.
+    pub async fn client(&self, behalf: Behalf<'_>) -> Result<Client, Reason> {
+        let name = self.federation.session_name(behalf);
+        if let Some(client) = self.clients().get(&name) {
+            return Ok(client.clone());
+        }
+        let (region, need) = (&self.config.region, std::time::Duration::ZERO);
+        let session = (self.federation).config_for(&self.access, region, need, behalf);
+        let config = aws_sdk_cloudwatchlogs::config::Builder::from(&session.await?.sdk)
+            .retry_config(RetryConfig::disabled())
+            .interceptor(self.federation.call_watch())
+            .build();
+        let client = Client::from_conf(config);
+        let mut clients = self.clients();
+        if clients.len() >= CLIENTS {
+            clients.clear();
+        }
+        clients.insert(name, client.clone());
+        Ok(client)
+    }
+
+    fn clients(&self) -> MutexGuard<'_, HashMap<Arc<str>, Client>> {
+        // Clients are only ever added, or all forgotten.
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts what queries here have scanned since they last told.

@@ -23,6 +23,7 @@ use super::window::Window;
 use crate::backend::call::{self, Again, Backoff, Tally};
 use crate::backend::remote_query::{Reaper, RemoteQuery, Started};
 use crate::backend::{Page, PageCost, ScanError, ScanReader, SearchContext};
+use crate::federation::Behalf;
 use crate::plan::{Reason, ReasonCode};
 use crate::query::{SearchOrder, TimeRange};
 
@@ -120,11 +121,11 @@ impl InsightsReader {
         let granted = granted.ok_or_else(|| {
             Reason::new(ReasonCode::Drain, "the service is shutting down: ask again")
         })?;
-        if self.scan.search.scan_budget.is_spent() {
-            return Err(self.scan.search.budget_spent());
-        }
+        self.scan.search.scan_budget.check()?;
         let group = &self.scan.group;
-        let client = group.client().await?.clone();
+        let client = group
+            .client(Behalf::Caller(&self.scan.search.caller))
+            .await?;
         let rows = self.rows_asked();
         let order = self.scan.search.query.order;
         let (first, last) = self.window.query();
@@ -193,7 +194,7 @@ impl InsightsReader {
                 query.has_ended();
                 Err(self.scan.failed(status, &id))
             }
-            _ if self.scan.search.scan_budget.is_spent() => Err(self.scan.search.budget_spent()),
+            _ if let Err(spent) = self.scan.search.scan_budget.check() => Err(spent),
             _ if Instant::now() >= deadline => Err(self.scan.timed_out(&id)),
             _ => Ok((State::Running(query, backoff, deadline), self.heartbeat())),
         }

@@ -55,23 +55,41 @@ impl Logs {
     /// To be called within the runtime that is to stop abandoned queries.
     #[must_use]
     pub fn new(config: &Config, federation: &Arc<Federation>, clock: Clock) -> Self {
+        Self::with(config, federation, clock, Reaper::new(), &[])
+    }
+
+    /// The log groups of another configuration of the same process: what both run is bounded, and
+    /// stopped in the end, together.
+    #[must_use]
+    pub fn succeeded_by(&self, config: &Config, federation: &Arc<Federation>) -> Self {
+        let reaper = self.reaper.clone();
+        Self::with(config, federation, self.clock, reaper, &self.log_groups)
+    }
+
+    fn with(
+        config: &Config,
+        federation: &Arc<Federation>,
+        clock: Clock,
+        reaper: Reaper,
+        before: &[Arc<LogGroup>],
+    ) -> Self {
         // The configuration's limits keep it far from what would overflow.
         let skew = SignedDuration::try_from(config.routing.archive_delay)
             .unwrap_or(SignedDuration::from_hours(24));
         let log_groups = config.log_groups.iter().filter_map(|entry| {
             // The configuration was checked: each log group has a way in.
             let access = config.log_group_access(&entry.value)?;
-            Some(Arc::new(LogGroup::new(
-                entry.value.clone(),
-                access,
-                Arc::clone(federation),
-                skew,
-            )))
+            let federation = Arc::clone(federation);
+            let mut group = LogGroup::new(entry.value.clone(), access, federation, skew);
+            if let Some(old) = before.iter().find(|old| old.name == group.name) {
+                group.queries = Arc::clone(&old.queries);
+            }
+            Some(Arc::new(group))
         });
         Self {
             log_groups: log_groups.collect(),
             clock,
-            reaper: Reaper::new(),
+            reaper,
         }
     }
 

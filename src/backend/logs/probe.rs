@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_sdk_cloudwatchlogs::Client;
 use aws_sdk_cloudwatchlogs::types::{LogGroupClass, QueryStatus};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
@@ -18,9 +19,11 @@ use super::{Logs, streams};
 use crate::backend::call::{self, Again, Backoff, Tally};
 use crate::backend::remote_query::Reaper;
 use crate::backend::{CHECKS, PageCost, Spent};
+use crate::caller::Caller;
 use crate::config::Access;
 use crate::config::log_groups::ReadWith;
 use crate::config::stores::TrailArn;
+use crate::federation::Behalf;
 use crate::federation::aws_error::{FailureKind, failure};
 use crate::plan::facts::Declared;
 use crate::plan::{Reason, ReasonCode};
@@ -36,6 +39,7 @@ const STREAMS: i32 = 50;
 #[derive(Debug)]
 pub struct LogGroupProbe {
     group: Arc<LogGroup>,
+    caller: Arc<Caller>,
     reaper: Reaper,
 }
 
@@ -73,11 +77,12 @@ pub struct LogStreams {
 }
 
 impl Logs {
-    /// The log groups, in the order of the configuration.
+    /// The log groups, to be probed for `caller`, in the order of the configuration.
     #[must_use]
-    pub fn probes(&self) -> Vec<LogGroupProbe> {
+    pub fn probes(&self, caller: &Arc<Caller>) -> Vec<LogGroupProbe> {
         let probe = |group: &Arc<LogGroup>| LogGroupProbe {
             group: Arc::clone(group),
+            caller: Arc::clone(caller),
             reaper: self.reaper.clone(),
         };
         self.log_groups.iter().map(probe).collect()
@@ -146,9 +151,13 @@ impl LogGroupProbe {
         self.group.config.read_with != ReadWith::Filter
     }
 
+    async fn client(&self) -> Result<Client, Reason> {
+        self.group.client(Behalf::Caller(&self.caller)).await
+    }
+
     /// Describes the log group; none if there is no such one.
     pub async fn describe(&self) -> Result<Option<DescribedLogGroup>, Reason> {
-        let client = self.group.client().await?;
+        let client = self.client().await?;
         let (name, arn) = self.group.local_identifier();
         let request = client
             .describe_log_groups()
@@ -184,26 +193,21 @@ impl LogGroupProbe {
     }
 
     /// The newest log event since `since`, by `FilterLogEvents`, in turn with all other calls of it.
-    pub async fn newest(
-        &self,
-        since: EventTime,
-        now: Timestamp,
-        caller: &Arc<str>,
-    ) -> Result<NewestLogged, Reason> {
+    pub async fn newest(&self, since: EventTime, now: Timestamp) -> Result<NewestLogged, Reason> {
         let group = &self.group;
-        let client = group.client().await?;
+        let client = self.client().await?;
         let queue = group.queue();
         let mut token = None;
         let mut throttles = 0;
         loop {
             let request = group
-                .filter(client)
+                .filter(&client)
                 .start_time(since.second().saturating_mul(1000))
                 .end_time(now.as_millisecond())
                 .start_from_head(false)
                 .limit(1)
                 .set_next_token(token.clone());
-            let turn = queue.turn(caller, CHECKS).await;
+            let turn = queue.turn(&self.caller.name, CHECKS).await;
             let permit = group.federation.call_permit().await?;
             turn.begin();
             let answer = request.send().await;
@@ -253,7 +257,7 @@ impl LogGroupProbe {
             .start_time((now - GLANCE).as_second())
             .end_time(now.as_second());
         let call = InsightsCall {
-            client: group.client().await?.clone(),
+            client: self.client().await?,
             input: Box::new(input),
             log_group: Arc::clone(&group.name),
         };
@@ -300,7 +304,7 @@ impl LogGroupProbe {
 
     /// Lists its log streams, page by page.
     pub async fn streams(&self, spent: &Spent) -> Result<LogStreams, Reason> {
-        let client = self.group.client().await?;
+        let client = self.client().await?;
         let (name, arn) = self.group.local_identifier();
         let action = format!("list the log streams of log group {}", self.group.name);
         let mut found = LogStreams::default();

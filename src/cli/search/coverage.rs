@@ -186,6 +186,8 @@ fn stopped(summary: &SearchSummary) -> &'static str {
         StopReason::MaxScanBytes => " (stopped at --max-scan-bytes)",
         StopReason::Deadline => " (stopped at the deadline)",
         StopReason::Drain => " (the service is shutting down)",
+        StopReason::Quota => " (stopped at a bound of the service)",
+        StopReason::Idle => " (nothing was taken of the answer for too long)",
         StopReason::End | StopReason::Unspecified => "",
     }
 }

@@ -11,8 +11,8 @@ use jiff::Timestamp;
 
 use super::{Member, Members};
 use crate::config::accounts::{AccountsMeant, Organization};
-use crate::federation::Federation;
 use crate::federation::aws_error::failure;
+use crate::federation::{Behalf, Federation};
 use crate::plan::inventory::{
     AccountState, LeftOutAccount, Membership, OrganizationalUnit, selects,
 };
@@ -36,7 +36,9 @@ impl Federation {
     ) -> Result<Members, Reason> {
         let access = organization.access(self.config.hub.partition());
         let region = self.hub_region();
-        let config = self.config_for(&access, region, Duration::ZERO).await?.sdk;
+        let config = (self.config_for(&access, region, Duration::ZERO, Behalf::Service))
+            .await?
+            .sdk;
         let config = aws_sdk_organizations::config::Builder::from(&config)
             .interceptor(self.call_watch())
             .build();

@@ -9,8 +9,8 @@ use futures::stream::{self, StreamExt};
 use tokio::time::{Instant, timeout};
 
 use super::REGIONS_LIVE;
-use crate::federation::Federation;
 use crate::federation::aws_error::failure;
+use crate::federation::{Behalf, Federation};
 use crate::plan::facts::AccountFacts;
 use crate::plan::{Reason, ReasonCode};
 use crate::query::{AccountId, Region};
@@ -96,7 +96,7 @@ async fn enabled_regions(
     account: AccountId,
 ) -> Result<Vec<Region>, Reason> {
     let config = federation
-        .sdk_config(account, federation.hub_region())
+        .sdk_config(account, federation.hub_region(), Behalf::Service)
         .await?;
     let config = aws_sdk_account::config::Builder::from(&config)
         .interceptor(federation.call_watch())

@@ -170,6 +170,7 @@ fn summary(end: Summary) -> Vec<Item> {
         categories_not_searched,
         facets: look,
         resume_token,
+        quota,
     } = end;
     let completeness = completeness(&coverage);
     let inferred = coverage.is_inferred();
@@ -209,6 +210,11 @@ fn summary(end: Summary) -> Vec<Item> {
         resume_token: resume_token.as_deref().unwrap_or_default().to_owned(),
         inferred,
         scope_limited,
+        quota: quota.map(|exceeded| pb::Quota {
+            limit: exceeded.key.to_owned(),
+            description: exceeded.what,
+            retry_delay: prost_types::Duration::try_from(exceeded.retry_after).ok(),
+        }),
     };
     reports(others, pb::OutcomePhase::Coverage)
         .into_iter()
@@ -249,6 +255,8 @@ pub fn stop_reason(reason: StopReason) -> pb::StopReason {
         StopReason::MaxScanBytes => pb::StopReason::MaxScanBytes,
         StopReason::Deadline => pb::StopReason::Deadline,
         StopReason::Drain => pb::StopReason::Drain,
+        StopReason::Quota => pb::StopReason::Quota,
+        StopReason::Idle => pb::StopReason::Idle,
     }
 }
 

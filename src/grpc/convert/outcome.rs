@@ -416,6 +416,8 @@ fn reason_code(code: ReasonCode) -> pb::ReasonCode {
         ReasonCode::NoLogFiles => pb::ReasonCode::NoLogFiles,
         ReasonCode::MaxEvents => pb::ReasonCode::MaxEvents,
         ReasonCode::MaxScanBytes => pb::ReasonCode::MaxScanBytes,
+        ReasonCode::Quota => pb::ReasonCode::Quota,
+        ReasonCode::Idle => pb::ReasonCode::Idle,
         ReasonCode::Deadline => pb::ReasonCode::Deadline,
         ReasonCode::Drain => pb::ReasonCode::Drain,
         ReasonCode::RegionDisabled => pb::ReasonCode::RegionDisabled,

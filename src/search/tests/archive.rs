@@ -17,6 +17,7 @@ use crate::query::{
 };
 use crate::search::resume::ResumeToken;
 use crate::search::{EngineLimits, StopReason};
+use crate::usage::{Bounds, UsageLimits};
 
 /// Bytes that each query scans.
 const SCANNED: u64 = 100;
@@ -123,16 +124,16 @@ impl ScanReader for ArchiveReader {
             ..PageCost::default()
         };
         if !std::mem::replace(&mut self.started, true) {
-            let spent = budget.is_spent();
+            let spent = budget.check().is_err();
             self.queries
                 .fetch_add(usize::from(!spent), Ordering::Relaxed);
             if !spent {
                 budget.spend(SCANNED);
                 cost.bytes_scanned_total = SCANNED;
             }
-            if spent || (self.stopped && budget.is_spent()) {
+            if spent || (self.stopped && budget.check().is_err()) {
                 return Err(ScanError {
-                    reason: Reason::new(ReasonCode::MaxScanBytes, "scripted"),
+                    reason: budget.check().unwrap_err(),
                     not_applicable: false,
                     stopped_at: None,
                     cost,
@@ -163,7 +164,7 @@ const DAY: i64 = 86_400;
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// `max_scan_bytes` ends the answer where it ends the reading: going on with the token, with the
+    /// `max_scan_bytes`, and what may be scanned a day, ends the answer where it ends the reading: going on with the token, with the
     /// same limit where queries end and with a higher one where they are stopped, is the whole
     /// answer.
     #[test]
@@ -172,6 +173,7 @@ proptest! {
         order in prop::sample::select(vec![SearchOrder::NewestFirst, SearchOrder::OldestFirst]),
         limit in 1..400_u64,
         stopped in any::<bool>(),
+        by_day in any::<bool>(),
     ) {
         let mut events: Vec<_> =
             events.into_iter().map(|(number, ago, id)| (account(number), ago, id)).collect();
@@ -197,10 +199,16 @@ proptest! {
             let whole = collect(&world.engine, ask.clone()).await;
             prop_assert_eq!(summary_of(&whole).coverage.completeness(), Completeness::Complete);
             let (mut parts, mut rest, mut limit) = (Vec::new(), ask.clone(), limit);
+            let mut spent = summary_of(&whole).bytes_scanned;
             for stream in 0.. {
                 // The slices of a resumed search begin short again.
                 prop_assert!(stream < 40, "the streams come no further");
-                rest.max_scan_bytes = Some(limit);
+                if by_day {
+                    let process = Bounds { scan_bytes_per_day: Some(spent + limit), ..Bounds::default() };
+                    world.usage.set_limits(UsageLimits { process, ..UsageLimits::default() });
+                } else {
+                    rest.max_scan_bytes = Some(limit);
+                }
                 let items = collect(&world.engine, rest.clone()).await;
                 let summary = summary_of(&items);
                 let claimed = summary.coverage.outcomes.iter().filter_map(|outcome| outcome.covered);
@@ -217,7 +225,10 @@ proptest! {
                 if summary.stop_reason == StopReason::End {
                     break;
                 }
-                prop_assert_eq!(summary.stop_reason, StopReason::MaxScanBytes);
+                spent += summary.bytes_scanned;
+                let by = if by_day { StopReason::Quota } else { StopReason::MaxScanBytes };
+                prop_assert_eq!(summary.stop_reason, by);
+                prop_assert_eq!(summary.quota.is_some(), by_day);
                 let token = ResumeToken::decode(summary.resume_token.as_ref().unwrap()).unwrap();
                 rest = EventQuery { range: token.range, resume: Some(token.point), ..ask.clone() };
                 if stopped {

@@ -28,6 +28,7 @@ use crate::search::{
     AccountsView, Engine, EngineLimits, EngineParts, FactSource, SearchItem, Summary,
 };
 use crate::telemetry::Metrics;
+use crate::usage::{Usage, UsageLimits};
 
 /// The present of every scripted search, in epoch seconds.
 pub const NOW: i64 = 1_790_000_000;
@@ -291,6 +292,7 @@ pub fn query(seconds: i64) -> EventQuery {
 /// A scripted world.
 pub struct World {
     pub engine: Engine,
+    pub usage: Arc<Usage>,
     pub drain: CancellationToken,
     pub answers: Arc<AtomicUsize>,
     pub under_way: Arc<UnderWay>,
@@ -336,6 +338,7 @@ pub fn world_routed(
     });
     let under_way = Arc::clone(&histories.under_way);
     let drain = CancellationToken::new();
+    let usage = Usage::new(UsageLimits::default());
     let engine = Engine::new(EngineParts {
         clock: Clock::starting_at(Timestamp::from_second(NOW).unwrap()),
         accounts: AccountsView::fixed(Inventory::of_list(accounts)),
@@ -343,6 +346,7 @@ pub fn world_routed(
         accepted_gaps: Arc::default(),
         routing,
         limits,
+        usage: Arc::clone(&usage),
         lookup_interval: Duration::from_millis(500),
         facts: Arc::new(Archives(archive.facts().into_iter().collect())),
         event_history: histories.clone(),
@@ -354,6 +358,7 @@ pub fn world_routed(
     });
     World {
         engine,
+        usage,
         drain,
         answers,
         under_way,

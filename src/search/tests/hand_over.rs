@@ -148,7 +148,6 @@ const ROOMY: (usize, EngineLimits) = (
     64,
     EngineLimits {
         max_accounts: 100,
-        concurrent_searches: 1,
         page_memory_bytes: 1 << 26,
         queries_per_search: 4,
         facts_timeout: std::time::Duration::from_secs(1),

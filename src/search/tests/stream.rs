@@ -12,6 +12,7 @@ use crate::plan::{Completeness, OutcomeState, ReasonCode};
 use crate::query::{EventQuery, SearchOrder};
 use crate::search::resume::ResumeToken;
 use crate::search::{Answered, EngineLimits, Refusal, SearchItem, StopReason};
+use crate::usage::{Bounds, UsageLimits};
 
 const HOUR: i64 = 3_600;
 
@@ -188,17 +189,24 @@ async fn exactly_as_many_events_as_the_limit_is_complete() {
 
 #[tokio::test]
 async fn one_search_too_many_is_refused_and_an_ended_one_makes_room() {
-    let limits = EngineLimits {
-        concurrent_searches: 1,
-        ..EngineLimits::default()
+    let world = world(vec![dense(1)], 1, EngineLimits::default());
+    let one = Bounds {
+        searches: Some(1),
+        ..Bounds::default()
     };
-    let world = world(vec![dense(1)], 1, limits);
+    world.usage.set_limits(UsageLimits {
+        process: one,
+        ..UsageLimits::default()
+    });
     let first = world
         .engine
         .search(query(HOUR), test_caller(), None)
         .unwrap();
     let refused = world.engine.search(query(HOUR), test_caller(), None).err();
-    assert_eq!(refused, Some(Refusal::TooManySearches { limit: 1 }));
+    let Some(Refusal::Exceeded(refused)) = refused else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(refused.key, "limits.concurrent_searches");
     drop(first);
     assert!(
         world
