@@ -96,9 +96,8 @@ fn outcome(summary: &Summary) -> StreamOutcome {
             Completeness::CompleteExceptAccepted => StreamOutcome::CompleteExceptAccepted,
             Completeness::Incomplete => StreamOutcome::Incomplete,
         },
-        StopReason::MaxEvents | StopReason::MaxScanBytes | StopReason::Quota => {
-            StreamOutcome::Limited
-        }
+        StopReason::MaxEvents | StopReason::MaxScanBytes => StreamOutcome::Limited,
+        StopReason::Quota => StreamOutcome::OverLimit,
         StopReason::Deadline => StreamOutcome::Deadline,
         StopReason::Drain => StreamOutcome::Drained,
         // The caller was still there, but as good as gone.
