@@ -46,8 +46,8 @@ DENIED = RETRY[RETRY.index("--account") + 1]
 
 
 class Proxy:
-    """Passes connections on to the demo. The first ones end after so many bytes of the answer, one number for each, with
-    a reset; then, if `closes`, nobody listens any more."""
+    """Passes connections on to the demo. The first ones end after so many bytes of the answer, one number for each: with
+    a reset or, if it `closes`, without one and with nobody who listens any more."""
 
     def __init__(self, *cuts, closes=False):
         self._cuts = list(cuts)
@@ -89,6 +89,10 @@ class Proxy:
                     self.bytes += len(data)
                 if left == 0:
                     self.broken += 1
+                    if self._closes:
+                        # All of it arrives; a reset would take along what the client has not read yet.
+                        sink.shutdown(socket.SHUT_WR)
+                        return
                     break
         except OSError:
             pass

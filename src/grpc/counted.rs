@@ -64,18 +64,23 @@ where
         Box::pin(async move {
             let response = answer.await?;
             // An error without a stream has its code in the head.
-            if let Some(code) = code_in(response.headers()) {
-                open.ended(code);
-            }
+            let open = match code_in(response.headers()) {
+                Some(code) => {
+                    open.ended(code);
+                    None
+                }
+                None => Some(open),
+            };
             Ok(response.map(|body| Body::new(CountedBody { body, open })))
         })
     }
 }
 
-/// A body that counts its call when it is dropped.
+/// A body that counts its call with its trailers, so that whoever has seen these finds it counted; when it
+/// is dropped without.
 struct CountedBody {
     body: Body,
-    open: OpenRequest,
+    open: Option<OpenRequest>,
 }
 
 impl HttpBody for CountedBody {
@@ -89,8 +94,9 @@ impl HttpBody for CountedBody {
         let frame = Pin::new(&mut self.body).poll_frame(cx);
         if let Poll::Ready(Some(Ok(frame))) = &frame
             && let Some(code) = frame.trailers_ref().and_then(code_in)
+            && let Some(mut open) = self.open.take()
         {
-            self.open.ended(code);
+            open.ended(code);
         }
         frame
     }
@@ -205,6 +211,22 @@ mod tests {
         let ended = async |body: Body| drop(body.collect().await.unwrap());
         assert_eq!(counted(|| stream(Code::Ok), ended), "OK\"} 1");
         assert_eq!(counted(|| stream(Code::Internal), ended), "INTERNAL\"} 1");
+    }
+
+    #[test]
+    fn whoever_has_seen_the_trailers_finds_the_call_counted() {
+        let (metrics, answers) = (Metrics::new(), || stream(Code::Ok));
+        let inner = service_fn(move |_: Request<()>| async move { Ok::<_, Infallible>(answers()) });
+        let service = CountRequests(metrics.clone()).layer(inner);
+        let uri = format!("/{SERVICE_NAME}/SearchEvents");
+        let request = Request::builder().uri(uri).body(()).unwrap();
+        block_on(async {
+            let mut body = service.oneshot(request).await.unwrap().into_body();
+            while let Some(frame) = body.frame().await {
+                let counted = metrics.render().contains("code=\"OK\"} 1");
+                assert_eq!(counted, frame.unwrap().is_trailers());
+            }
+        });
     }
 
     #[test]
