@@ -110,7 +110,7 @@ impl Denial {
     #[must_use]
     pub fn message(self) -> String {
         let (rpc, why) = match self {
-            Self::Rpc(rpc) => (rpc, "of no account to this caller"),
+            Self::Rpc(rpc) => (rpc, "to this caller, about any account"),
             Self::Aspect(rpc, Aspect::RecordView) => (rpc, "with this record_view"),
             Self::Aspect(rpc, Aspect::Lookback) => (rpc, "this far back"),
             Self::Aspect(rpc, Aspect::IdentityKind) => (rpc, "by these kinds of identities"),
