@@ -170,11 +170,13 @@ pub fn refusal_in_words(status: &Status) -> String {
 
 /// How it reads when the other end closes a connection: with TLS 1.3 a client is past its handshake by
 /// the time that its certificate is refused.
-const CLOSED: [&str; 4] = [
+const CLOSED: [&str; 6] = [
     "received fatal alert",
     "connection closed",
+    "operation was canceled",
     "broken pipe",
     "onnection reset",
+    "close_notify",
 ];
 
 /// What to do about what rustls and its peer say.
@@ -193,5 +195,32 @@ fn advice(text: &str) -> Option<&'static str> {
         Some("a service without TLS is asked at http://")
     } else {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_turned_away_for_want_of_a_certificate_is_told_which_flags_show_one() {
+        // How far a client is when its connection is closed is a matter of chance.
+        for seen in [
+            "transport error: received fatal alert: CertificateRequired",
+            "operation was canceled: transport error: operation was canceled: connection was not ready",
+            "operation was canceled: connection closed",
+            "h2 protocol error: http2 error: stream closed because of a broken pipe",
+            "connection error: Connection reset by peer (os error 104)",
+            "peer closed connection without sending TLS close_notify",
+        ] {
+            assert!(
+                advice(seen).is_some_and(|told| told.contains("--tls-cert")),
+                "{seen}"
+            );
+        }
+        assert_eq!(
+            advice("tcp connect error: Connection refused (os error 111)"),
+            None
+        );
     }
 }

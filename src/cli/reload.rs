@@ -40,24 +40,20 @@ pub fn keep_until_restart(old: &Config, new: &mut Config) -> Vec<String> {
     };
     keep("auth.jwt or auth.mtls", new.auth != before);
     new.auth = Auth { policies, ..before };
-    for new in &mut new.archives {
-        let name = &new.value.name;
-        let before = old.archives.iter().find(|old| old.value.name == *name);
-        if let Some(before) = before.map(|old| old.value.max_concurrent_queries) {
-            let key = format!("archives: {name}: max_concurrent_queries");
-            keep(&key, before != new.value.max_concurrent_queries);
-            new.value.max_concurrent_queries = before;
-        }
+    macro_rules! keep_query_permits {
+        ($($section:ident),+) => {$(
+            for new in &mut new.$section {
+                let name = &new.value.name;
+                let before = old.$section.iter().find(|old| old.value.name == *name);
+                if let Some(before) = before.map(|old| old.value.max_concurrent_queries) {
+                    let key = format!("{}: {name}: max_concurrent_queries", stringify!($section));
+                    keep(&key, before != new.value.max_concurrent_queries);
+                    new.value.max_concurrent_queries = before;
+                }
+            }
+        )+};
     }
-    for new in &mut new.log_groups {
-        let name = &new.value.name;
-        let before = old.log_groups.iter().find(|old| old.value.name == *name);
-        if let Some(before) = before.map(|old| old.value.max_concurrent_queries) {
-            let key = format!("log_groups: {name}: max_concurrent_queries");
-            keep(&key, before != new.value.max_concurrent_queries);
-            new.value.max_concurrent_queries = before;
-        }
-    }
+    keep_query_permits!(archives, log_groups);
     kept
 }
 

@@ -69,7 +69,9 @@ pub struct Limits {
     /// …and closed if it does not answer within this.
     #[serde(deserialize_with = "keepalive")]
     pub keepalive_timeout: Duration,
-    /// AWS calls in flight in the whole process.
+    /// AWS calls in flight in the whole process: all but those that run a query of Athena or Logs
+    /// Insights, of which each query makes one at a time (`max_concurrent_queries` bounds the queries),
+    /// and `AssumeRole`.
     #[serde(deserialize_with = "up_to_10_000")]
     pub aws_calls: u64,
     /// `AssumeRole` calls in flight in the whole process.

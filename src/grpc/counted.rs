@@ -1,18 +1,19 @@
 //! Counts gRPC calls by how they end, streams included: the code is in the trailers, and a call whose
 //! caller goes away before them was cancelled.
 
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
+use http_body_util::BodyExt;
+use hyper::body::Frame;
 use tonic::Code;
 use tonic::body::Body;
+use tonic::codegen::Bytes;
 use tonic::codegen::http::{HeaderMap, Request, Response};
-use tonic::codegen::{Body as HttpBody, Bytes};
 use tower::{Layer, Service};
 
 use super::pb::identity_trail_service_server::SERVICE_NAME;
-use crate::telemetry::metrics::{Metrics, OpenRequest};
+use crate::telemetry::metrics::Metrics;
 
 /// The RPCs that have a series each.
 const RPCS: [&str; 4] = [
@@ -64,49 +65,23 @@ where
         Box::pin(async move {
             let response = answer.await?;
             // An error without a stream has its code in the head.
-            let open = match code_in(response.headers()) {
-                Some(code) => {
+            if let Some(code) = code_in(response.headers()) {
+                open.ended(code);
+                return Ok(response);
+            }
+            // Counted with its trailers, so that whoever has seen these finds it counted; without them
+            // when the body is dropped.
+            let mut open = Some(open);
+            let counted = move |frame: Frame<Bytes>| {
+                if let Some(code) = frame.trailers_ref().and_then(code_in)
+                    && let Some(mut open) = open.take()
+                {
                     open.ended(code);
-                    None
                 }
-                None => Some(open),
+                frame
             };
-            Ok(response.map(|body| Body::new(CountedBody { body, open })))
+            Ok(response.map(|body| Body::new(body.map_frame(counted))))
         })
-    }
-}
-
-/// A body that counts its call with its trailers, so that whoever has seen these finds it counted; when it
-/// is dropped without.
-struct CountedBody {
-    body: Body,
-    open: Option<OpenRequest>,
-}
-
-impl HttpBody for CountedBody {
-    type Data = Bytes;
-    type Error = tonic::Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<hyper::body::Frame<Bytes>, tonic::Status>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(cx);
-        if let Poll::Ready(Some(Ok(frame))) = &frame
-            && let Some(code) = frame.trailers_ref().and_then(code_in)
-            && let Some(mut open) = self.open.take()
-        {
-            open.ended(code);
-        }
-        frame
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> hyper::body::SizeHint {
-        self.body.size_hint()
     }
 }
 
@@ -159,7 +134,7 @@ mod tests {
     use std::convert::Infallible;
 
     use futures::executor::block_on;
-    use http_body_util::{BodyExt, Full};
+    use http_body_util::Full;
     use tower::{ServiceExt, service_fn};
 
     use super::*;

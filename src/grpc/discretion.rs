@@ -8,14 +8,13 @@
 //! it names.
 
 use std::collections::HashSet;
-use std::sync::LazyLock;
 
 use prost::Message;
-use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, Value};
+use prost_reflect::{DynamicMessage, Value};
 use tonic::Status;
 
 use super::pb::search_events_response::Item;
-use super::{pb, status};
+use super::{json, pb, status};
 use crate::policy::Access;
 
 /// Stands for an account's id.
@@ -25,21 +24,16 @@ const DIGITS: usize = 12;
 /// Fields in which digits mean nothing.
 const TOKENS: [&str; 3] = ["resume_token", "next_page_token", "page_token"];
 
-static DESCRIPTORS: LazyLock<DescriptorPool> = LazyLock::new(|| {
-    DescriptorPool::decode(pb::FILE_DESCRIPTOR_SET)
-        .expect("the descriptors were compiled together with the code")
-});
-
 /// A message of the API, by its name there.
 pub trait Named: Message + Default {
-    /// The name.
+    /// The name, without its package.
     const NAME: &'static str;
 }
 
 macro_rules! named {
     ($($name:ident),*) => {
         $(impl Named for pb::$name {
-            const NAME: &'static str = concat!("identitytrail.v1.", stringify!($name));
+            const NAME: &'static str = stringify!($name);
         })*
     };
 }
@@ -123,11 +117,7 @@ impl Discretion {
 }
 
 fn dynamic<R: Named>(message: &R) -> Result<DynamicMessage, Status> {
-    let descriptor: MessageDescriptor = DESCRIPTORS
-        .get_message_by_name(R::NAME)
-        .ok_or_else(status::defect)?;
-    let bytes = message.encode_to_vec();
-    DynamicMessage::decode(descriptor, bytes.as_slice()).map_err(|_| status::defect())
+    json::dynamic(R::NAME, message).map_err(|_| status::defect())
 }
 
 /// Every text of a message but for tokens. A text of a list that is emptied leaves it.

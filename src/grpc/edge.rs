@@ -5,14 +5,13 @@
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use http_body_util::BodyExt;
-use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::{Body as HttpBody, Frame};
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::http::{HeaderMap, HeaderValue, Request, Response};
@@ -133,42 +132,16 @@ where
             return Ok(response);
         };
         note(&record, response.headers());
-        Ok(response.map(|body| Body::new(RecordedBody { body, record })))
+        // Dropped before its trailers, the body is that of a call that was cancelled.
+        let noted = move |frame: Frame<Bytes>| {
+            if let Some(trailers) = frame.trailers_ref() {
+                note(&record, trailers);
+            }
+            frame
+        };
+        Ok(response.map(|body| Body::new(body.map_frame(noted))))
     }
     .boxed()
-}
-
-/// A body whose trailers are noted. Dropped before, the call was cancelled.
-struct RecordedBody {
-    body: Body,
-    record: Arc<Record>,
-}
-
-impl HttpBody for RecordedBody {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let this = self.get_mut();
-        let polled = this.body.frame().poll_unpin(context);
-        if let Poll::Ready(Some(Ok(frame))) = &polled
-            && let Some(trailers) = frame.trailers_ref()
-        {
-            note(&this.record, trailers);
-        }
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }
 
 /// Notes how a call ended, if that is what these say.

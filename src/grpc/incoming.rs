@@ -1,11 +1,11 @@
 //! Connections as they come in, with TLS or without. A handshake holds up no other, has a deadline,
-//! and only so many run at once.
+//! and only so many run at once; a client that says nothing after it is cut off.
 
 use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures::stream::{self, BoxStream, Stream, StreamExt};
@@ -17,6 +17,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
+use super::preface::Preface;
 use crate::tls::ServerTls;
 
 /// What a caller has for its handshake.
@@ -24,10 +25,13 @@ const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
 /// Handshakes at once. Another one ends the oldest: who never finishes keeps nobody out.
 const MAX_HANDSHAKES: usize = 512;
 
-/// A connection to serve: `IO` as it came in, or TLS over it.
+/// A connection to serve: `IO` as it came in, or TLS over it. Reading fails if its preface is not there
+/// in time; later silence is for the keepalive.
 pub(super) struct Connection<IO> {
     stream: Either<IO, Box<TlsStream<IO>>>,
     peer: Peer,
+    /// None once it has been read.
+    preface: Option<Preface>,
 }
 
 /// What connections come in as: TCP, or something around it.
@@ -51,21 +55,26 @@ pub struct Peer {
     pub certificates: Option<Arc<[CertificateDer<'static>]>>,
 }
 
-/// The connections of `listener`, those with TLS after their handshake.
+/// The connections of `listener`, those with TLS after their handshake, each of which has so much
+/// patience for its preface.
 pub(super) fn connections<S, IO>(
     listener: S,
     tls: Option<Arc<ServerTls>>,
+    patience: Duration,
 ) -> BoxStream<'static, io::Result<Connection<IO>>>
 where
     S: Stream<Item = io::Result<IO>> + Unpin + Send + 'static,
     IO: Accepted,
 {
     match tls {
-        None => listener.map(|io| io.map(Connection::plain)).boxed(),
+        None => listener
+            .map(move |io| io.map(|io| Connection::plain(io, patience)))
+            .boxed(),
         Some(tls) => {
             let handshakes = Handshakes {
                 listener,
                 tls,
+                patience,
                 running: JoinSet::new(),
                 oldest: VecDeque::new(),
             };
@@ -82,6 +91,7 @@ where
 struct Handshakes<S, IO> {
     listener: S,
     tls: Arc<ServerTls>,
+    patience: Duration,
     running: JoinSet<Option<Connection<IO>>>,
     /// Those that may still run, the oldest first.
     oldest: VecDeque<AbortHandle>,
@@ -118,6 +128,7 @@ where
             oldest.abort();
         }
         let acceptor = TlsAcceptor::from(self.tls.server_config());
+        let patience = self.patience;
         let handshake = self.running.spawn(async move {
             let peer = io.connect_info().remote_addr();
             let told = |why: String| {
@@ -125,7 +136,7 @@ where
                 None
             };
             match tokio::time::timeout(HANDSHAKE_DEADLINE, acceptor.accept(io)).await {
-                Ok(Ok(stream)) => Some(Connection::secured(stream)),
+                Ok(Ok(stream)) => Some(Connection::secured(stream, patience)),
                 Ok(Err(error)) => told(error.to_string()),
                 Err(_elapsed) => told(format!("no handshake within {HANDSHAKE_DEADLINE:?}")),
             }
@@ -135,7 +146,7 @@ where
 }
 
 impl<IO: Accepted> Connection<IO> {
-    fn plain(io: IO) -> Self {
+    fn plain(io: IO, patience: Duration) -> Self {
         let peer = Peer {
             tcp: io.connect_info(),
             certificates: None,
@@ -143,10 +154,11 @@ impl<IO: Accepted> Connection<IO> {
         Self {
             stream: Either::Left(io),
             peer,
+            preface: Some(Preface::within(patience)),
         }
     }
 
-    fn secured(stream: TlsStream<IO>) -> Self {
+    fn secured(stream: TlsStream<IO>, patience: Duration) -> Self {
         let (io, session) = stream.get_ref();
         let peer = Peer {
             tcp: io.connect_info(),
@@ -155,6 +167,7 @@ impl<IO: Accepted> Connection<IO> {
         Self {
             stream: Either::Right(Box::new(stream)),
             peer,
+            preface: Some(Preface::within(patience)),
         }
     }
 }
@@ -169,11 +182,27 @@ impl<IO: Accepted> Connected for Connection<IO> {
 
 impl<IO: Accepted> AsyncRead for Connection<IO> {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut this.stream).poll_read(cx, buffer);
+        let Some(preface) = &mut this.preface else {
+            return polled;
+        };
+        match &polled {
+            Poll::Pending => {
+                let too_late = ready!(preface.poll_too_late(cx));
+                return Poll::Ready(Err(too_late));
+            }
+            Poll::Ready(Ok(())) if preface.is_whole_with(buffer.filled().len() - before) => {
+                this.preface = None;
+            }
+            Poll::Ready(_) => {}
+        }
+        polled
     }
 }
 
@@ -204,5 +233,92 @@ impl<IO: Accepted> AsyncWrite for Connection<IO> {
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use rcgen::{CertifiedKey, generate_simple_self_signed};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio_rustls::TlsConnector;
+    use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+    use tonic::transport::server::TcpIncoming;
+
+    use super::*;
+
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+    trait Io: AsyncRead + AsyncWrite + Unpin {}
+    impl<IO: AsyncRead + AsyncWrite + Unpin> Io for IO {}
+
+    /// A client and the server's end of its connection, with TLS or without.
+    async fn connected(
+        connections: &mut BoxStream<'static, io::Result<Connection<TcpStream>>>,
+        to: std::net::SocketAddr,
+        tls: Option<&TlsConnector>,
+    ) -> (Box<dyn Io>, Connection<TcpStream>) {
+        let connecting = async {
+            let tcp = TcpStream::connect(to).await.unwrap();
+            let client: Box<dyn Io> = match tls {
+                None => Box::new(tcp),
+                Some(tls) => {
+                    let name = "localhost".try_into().unwrap();
+                    Box::new(tls.connect(name, tcp).await.unwrap())
+                }
+            };
+            client
+        };
+        let (client, served) = tokio::join!(connecting, connections.next());
+        (client, served.unwrap().unwrap())
+    }
+
+    async fn assert_cut_off_unless_prompt(tls: Option<(Arc<ServerTls>, TlsConnector)>) {
+        let (tls, connector) = tls.unzip();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let to = listener.local_addr().unwrap();
+        let patience = Duration::from_millis(20);
+        let mut connections = connections(TcpIncoming::from(listener), tls, patience);
+        let (mut client, mut slow) = connected(&mut connections, to, connector.as_ref()).await;
+        client
+            .write_all(&PREFACE[..PREFACE.len() - 1])
+            .await
+            .unwrap();
+        let cut_off = slow.read_to_end(&mut Vec::new()).await.unwrap_err();
+        assert_eq!(cut_off.kind(), io::ErrorKind::TimedOut);
+        // With a preface a client may be silent for as long as it likes.
+        let (mut client, mut prompt) = connected(&mut connections, to, connector.as_ref()).await;
+        prompt.preface = Some(Preface::within(Duration::MAX));
+        client.write_all(PREFACE).await.unwrap();
+        prompt.read_exact(&mut [0; 24]).await.unwrap();
+        assert!(prompt.preface.is_none());
+        assert!(prompt.read(&mut [0; 1]).now_or_never().is_none());
+    }
+
+    #[tokio::test]
+    async fn who_does_not_finish_the_preface_is_cut_off_and_who_does_is_not() {
+        assert_cut_off_unless_prompt(None).await;
+    }
+
+    #[tokio::test]
+    async fn a_handshake_is_no_preface() {
+        let CertifiedKey { cert, signing_key } =
+            generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let (cert_file, key_file) = (dir.path().join("crt"), dir.path().join("key"));
+        std::fs::write(&cert_file, cert.pem()).unwrap();
+        std::fs::write(&key_file, signing_key.serialize_pem()).unwrap();
+        let config = serde_json::json!({"cert_file": cert_file, "key_file": key_file});
+        let server = ServerTls::load(&serde_json::from_value(config).unwrap()).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(cert.der().clone()).unwrap();
+        let client = ClientConfig::builder_with_provider(crate::tls::provider())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let connector = TlsConnector::from(Arc::new(client));
+        assert_cut_off_unless_prompt(Some((server, connector))).await;
     }
 }

@@ -117,7 +117,7 @@ impl Server {
             .with_nodelay(Some(true));
         let local_addr = incoming.local_addr().map_err(bind)?;
         let most = usize::try_from(parts.limits.connections).unwrap_or(usize::MAX);
-        let incoming = Connections::new(incoming, most, PREFACE_PATIENCE);
+        let incoming = Connections::new(incoming, most);
         let health = readiness::not_ready().await;
         let limits = parts.limits.clone();
         let answering = Reloadable::new(IdentityTrail::new(
@@ -137,7 +137,7 @@ impl Server {
         let (ready, is_ready) = watch::channel(false);
         let reporter = readiness::Reporter::new(health, ready);
         let stop = parts.drain.clone().cancelled_owned();
-        let incoming = connections(incoming, parts.protection.tls.clone());
+        let incoming = connections(incoming, parts.protection.tls.clone(), PREFACE_PATIENCE);
         let serving = router.serve_with_incoming_shutdown(incoming, stop);
         let protection = parts.protection.keep_current(parts.drain.clone());
         let (leaving, drain) = (parts.drain.child_token(), parts.drain.clone());

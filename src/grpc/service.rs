@@ -97,7 +97,7 @@ impl IdentityTrailService for IdentityTrail {
         }
         let caller = caller(&request);
         let record = record(&request, "SearchEvents", &caller);
-        record.note(|entry| entry.asked = Some(asked("SearchEventsRequest", request.get_ref())));
+        record.note(|entry| entry.asked = Some(asked(request.get_ref())));
         let deadline = self.deadline(request.metadata())?;
         let query = event_query(request.get_ref(), &self.rules())?;
         let scope = self
@@ -121,7 +121,7 @@ impl IdentityTrailService for IdentityTrail {
         }
         let caller = caller(&request);
         let record = record(&request, "PlanSearch", &caller);
-        record.note(|entry| entry.asked = Some(asked("PlanSearchRequest", request.get_ref())));
+        record.note(|entry| entry.asked = Some(asked(request.get_ref())));
         let deadline = self.deadline(request.metadata())?;
         let request = request.into_inner();
         let asked = plan_search::page_asked(&request, self.engine.clock().now())?;
@@ -152,7 +152,7 @@ impl IdentityTrailService for IdentityTrail {
         }
         let caller = caller(&request);
         let record = record(&request, "CheckAccounts", &caller);
-        record.note(|entry| entry.asked = Some(asked("CheckAccountsRequest", request.get_ref())));
+        record.note(|entry| entry.asked = Some(asked(request.get_ref())));
         let deadline = self.deadline(request.metadata())?;
         let wanted = check::request(request.get_ref(), &self.limits)?;
         let question = Question::check_accounts(wanted.days);
@@ -194,7 +194,7 @@ impl IdentityTrailService for IdentityTrail {
     ) -> Result<Response<pb::ListAccountsResponse>, Status> {
         let caller = caller(&request);
         let record = record(&request, "ListAccounts", &caller);
-        record.note(|entry| entry.asked = Some(asked("ListAccountsRequest", request.get_ref())));
+        record.note(|entry| entry.asked = Some(asked(request.get_ref())));
         let now = EventTime::floor(self.engine.clock().now());
         let all = |inventory: &Inventory| {
             let ids = inventory.accounts.iter().map(|account| account.id);

@@ -46,7 +46,8 @@ pub(super) async fn read_key_owners(
             account: match account {
                 Ok(_) if access.limited && !in_federation => Err(Reason::new(
                     ReasonCode::NotPermitted,
-                    "the key is not of an account that you may read: whose it is can be asked by                      somebody who may read all of them",
+                    "the key is not of an account that you may read: whose it is can be asked by \
+                     somebody who may read all of them",
                 )),
                 known => known,
             },
