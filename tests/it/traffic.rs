@@ -125,15 +125,18 @@ impl Traffic {
                 record["responseElements"]["assumedRoleUser"]["assumedRoleId"].as_str()
             })
             .collect();
+        let mut acts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+        for record in &self.0 {
+            let of = (&record["awsRegion"], &record["userIdentity"]["principalId"]);
+            if let (Some(region), Some(id)) = (of.0.as_str(), of.1.as_str()) {
+                *acts.entry((region, id)).or_default() += 1;
+            }
+        }
         let in_region = |region: &&str| {
-            let of =
-                || (self.0.iter()).filter(|record| record["awsRegion"].as_str() == Some(*region));
-            let issued = pages(of().filter(issues).count());
-            let acts = ids.iter().map(|id| {
-                let acts = of().filter(|record| record["userIdentity"]["principalId"] == **id);
-                pages(acts.count())
-            });
-            issued + acts.sum::<u64>()
+            let of_region = |record: &&Value| record["awsRegion"] == *region;
+            let issued = self.0.iter().filter(issues).filter(of_region).count();
+            let acts = |id| acts.get(&(*region, id)).copied().unwrap_or_default();
+            pages(issued) + ids.iter().map(|id| pages(acts(*id))).sum::<u64>()
         };
         REGIONS.iter().map(in_region).sum()
     }
