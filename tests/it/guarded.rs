@@ -66,17 +66,20 @@ regions: [eu-west-1]
 
     /// A channel with TLS, or why there is none.
     pub async fn tls(&self, ca: &str, identity: Option<&Issued>) -> Result<Channel, String> {
-        let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca));
-        if let Some(identity) = identity {
-            tls = tls.identity(Identity::from_pem(&identity.cert, &identity.key));
-        }
-        let url = format!("https://localhost:{}", self.port());
-        let endpoint = Channel::from_shared(url).unwrap().tls_config(tls).unwrap();
-        endpoint
-            .connect()
-            .await
-            .map_err(|error| format!("{error:?}"))
+        connect(self.port(), ca, identity).await
     }
+}
+
+/// A channel with TLS to a service on this machine, or why there is none.
+pub async fn connect(port: u16, ca: &str, identity: Option<&Issued>) -> Result<Channel, String> {
+    let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca));
+    if let Some(identity) = identity {
+        tls = tls.identity(Identity::from_pem(&identity.cert, &identity.key));
+    }
+    let url = format!("https://localhost:{port}");
+    let endpoint = Channel::from_shared(url).unwrap().tls_config(tls).unwrap();
+    let connected = endpoint.connect().await;
+    connected.map_err(|error| format!("{error:?}"))
 }
 
 /// Asks for the accounts, with a token if there is one.

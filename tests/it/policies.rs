@@ -3,38 +3,31 @@
 
 use std::collections::BTreeSet;
 use std::fmt::{Debug, Write as _};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::StreamExt;
 use identity_trail::assembly::Assembly;
-use identity_trail::caller::{Authentication, Caller};
 use identity_trail::config::Config;
 use identity_trail::federation::HubCredentials;
+use identity_trail::grpc::Server;
 use identity_trail::grpc::pb::identity::Kind;
 use identity_trail::grpc::pb::identity_trail_service_client::IdentityTrailServiceClient;
-use identity_trail::grpc::pb::identity_trail_service_server::IdentityTrailServiceServer;
 use identity_trail::grpc::pb::search_events_response::Item;
 use identity_trail::grpc::pb::{
     AccountSelector, AccountTag, Backend, CheckAccountsRequest, CheckAccountsResponse,
     ListAccountsRequest, PlanSearchRequest, RecordView, SearchEventsRequest, SearchEventsResponse,
 };
-use identity_trail::grpc::service::IdentityTrail;
 use identity_trail::sandbox::log_file::{LogFile, LogRecord};
-
 use identity_trail::sandbox::{Account, Call, Data, Sandbox, SandboxConfig};
 use identity_trail::search::resume::ResumeToken;
 use serde_json::{Value, json};
-use tempfile::TempDir;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
-use tonic::metadata::MetadataValue;
 use tonic::transport::Channel;
-use tonic::transport::server::TcpIncoming;
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 
 use crate::grpc_service::identity;
+use crate::guarded::{self, Authority, Files, Issued, VALID};
+use crate::jwt::{self, Key};
 
 const NOW: &str = "2026-11-01T00:00:00Z";
 const REGION: &str = "eu-west-1";
@@ -60,16 +53,46 @@ const POLICIES: &str = r#"
       context.record_view == RecordView::"fields" &&
       context.identity_kinds == [IdentityKind::"user_name"]
     };
+    permit (principal in Group::"tagged", action, resource) when {
+      resource.hasTag("owner") && resource.getTag("owner") == "mine-x"
+    };
+    permit (principal, action == Action::"SearchEvents", resource == Account::"200000000002") when {
+      principal.authentication == Authentication::"certificate" &&
+      principal.name == "spiffe://prod.example.com/ns/soc/sa/console"
+    };
 "#;
 
 /// The service over three accounts, whose archive's role sees everything.
 struct Guarded {
+    /// Over which a caller shows tokens.
     channel: Channel,
-    _serving: AbortOnDropHandle<Result<(), tonic::transport::Error>>,
+    authorities: Authorities,
+    issuer: Key,
+    server: Server,
     assembly: Assembly,
     sandbox: Sandbox,
-    policies: PathBuf,
-    _folder: TempDir,
+    files: Files,
+}
+
+/// Who issues the service's certificate, and those of callers.
+struct Authorities {
+    servers: Authority,
+    clients: Authority,
+}
+
+impl Authorities {
+    fn new() -> Self {
+        Self {
+            servers: Authority::new("servers"),
+            clients: Authority::new("clients"),
+        }
+    }
+
+    async fn connect(&self, server: &Server, certificate: Option<&Issued>) -> Channel {
+        let ca = self.servers.pem();
+        let port = server.local_addr().port();
+        guarded::connect(port, &ca, certificate).await.unwrap()
+    }
 }
 
 impl Guarded {
@@ -102,10 +125,13 @@ impl Guarded {
                 account.tags.insert("owner".into(), owner.into());
             }
         });
-        let folder = TempDir::new().unwrap();
-        let policies = folder.path().join("policies.cedar");
-        std::fs::write(&policies, POLICIES).unwrap();
-        let config = configuration(&sandbox, &policies);
+        let (issuer, files) = (Key::es256("issuer"), Files::new());
+        files.write("keys.json", &jwt::set(&[&issuer]));
+        files.write("policies.cedar", POLICIES);
+        let authorities = Authorities::new();
+        files.write_issued("server", &authorities.servers.server(VALID));
+        files.write("clients.crt", &authorities.clients.pem());
+        let config = configuration(&sandbox, &files);
         let hub = sandbox.hub_credentials();
         let hub = HubCredentials {
             access_key_id: hub.access_key_id.clone(),
@@ -115,34 +141,17 @@ impl Guarded {
             .await
             .unwrap_or_else(|error| panic!("{error}"));
         assembly.accounts_known().await.unwrap();
-        let service = IdentityTrail::new(
-            assembly.engine.clone(),
-            Arc::clone(&assembly.checker),
-            config.limits.clone(),
-            CancellationToken::new(),
-        );
-        // Who calls is what the request says: authentication is not what is tried here.
-        let service =
-            IdentityTrailServiceServer::with_interceptor(service, |mut request: Request<()>| {
-                let group = request
-                    .metadata()
-                    .get(GROUP)
-                    .and_then(|it| it.to_str().ok());
-                let caller = Arc::new(in_group(group.unwrap_or("nobody")));
-                request.extensions_mut().insert(caller);
-                Ok(request)
-            });
-        let incoming = TcpIncoming::bind(([127, 0, 0, 1], 0).into()).unwrap();
-        let url = format!("http://{}", incoming.local_addr().unwrap());
-        let server = tonic::transport::Server::builder().add_service(service);
-        let serving = tokio::spawn(server.serve_with_incoming(incoming));
+        let parts = assembly.server_parts().unwrap();
+        let server = Server::start(([127, 0, 0, 1], 0).into(), parts).await;
+        let server = server.unwrap();
         Self {
-            channel: Channel::from_shared(url).unwrap().connect().await.unwrap(),
-            _serving: AbortOnDropHandle::new(serving),
+            channel: authorities.connect(&server, None).await,
+            authorities,
+            issuer,
+            server,
             assembly,
             sandbox,
-            policies,
-            _folder: folder,
+            files,
         }
     }
 
@@ -150,22 +159,38 @@ impl Guarded {
         IdentityTrailServiceClient::new(self.channel.clone())
     }
 
+    /// A request of somebody in this group.
+    fn from<T>(&self, group: &str, message: T) -> Request<T> {
+        let claims = json!({"sub": format!("{group}-caller"), "groups": [group]});
+        let token = self.issuer.sign(&jwt::claims(&claims));
+        let mut request = Request::new(message);
+        let bearer = format!("Bearer {token}").parse().unwrap();
+        request.metadata_mut().insert("authorization", bearer);
+        request
+    }
+
     async fn search(
         &self,
-        group: &'static str,
+        group: &str,
         request: SearchEventsRequest,
     ) -> Result<Vec<SearchEventsResponse>, Status> {
-        let stream = self.client().search_events(from(group, request)).await?;
+        let stream = self
+            .client()
+            .search_events(self.from(group, request))
+            .await?;
         let messages: Vec<_> = stream.into_inner().collect().await;
         messages.into_iter().collect()
     }
 
     async fn check(
         &self,
-        group: &'static str,
+        group: &str,
         request: CheckAccountsRequest,
     ) -> Result<Vec<CheckAccountsResponse>, Status> {
-        let stream = self.client().check_accounts(from(group, request)).await?;
+        let stream = self
+            .client()
+            .check_accounts(self.from(group, request))
+            .await?;
         let messages: Vec<_> = stream.into_inner().collect().await;
         messages.into_iter().collect()
     }
@@ -175,26 +200,7 @@ impl Guarded {
     }
 }
 
-/// The header by which a request says who sends it.
-const GROUP: &str = "x-group";
-
-/// A request of somebody in this group.
-fn from<T>(group: &'static str, message: T) -> Request<T> {
-    let mut request = Request::new(message);
-    let group = MetadataValue::from_static(group);
-    request.metadata_mut().insert(GROUP, group);
-    request
-}
-
-fn in_group(group: &str) -> Caller {
-    Caller {
-        name: format!("{group}-caller").into(),
-        authentication: Authentication::Certificate,
-        groups: BTreeSet::from([group.to_owned()]),
-    }
-}
-
-fn configuration(sandbox: &Sandbox, policies: &std::path::Path) -> Config {
+fn configuration(sandbox: &Sandbox, files: &Files) -> Config {
     let config = json!({
         "hub": {"region": REGION, "endpoint_url": sandbox.endpoint()},
         "accounts": {
@@ -214,7 +220,23 @@ fn configuration(sandbox: &Sandbox, policies: &std::path::Path) -> Config {
             "partitions": {"layout": "account_region_date"},
             "holds": {"accounts": "all", "first_day": "2026-07-29"},
         }],
-        "auth": {"policies": policies},
+        "tls": {
+            "cert_file": files.path("server.crt"),
+            "key_file": files.path("server.key"),
+            "client_ca_file": files.path("clients.crt"),
+            "client_auth": "optional",
+        },
+        "auth": {
+            "policies": files.path("policies.cedar"),
+            "mtls": {},
+            "jwt": {
+                "issuer": "https://login.example.com/",
+                "audience": "identity-trail",
+                "algorithms": ["ES256"],
+                "groups_claim": "groups",
+                "jwks": {"file": files.path("keys.json")},
+            },
+        },
     });
     Config::parse(&config.to_string(), "test").unwrap_or_else(|error| panic!("{error}"))
 }
@@ -462,7 +484,7 @@ async fn what_is_not_permitted_reads_like_what_is_not_there() {
             };
             let plan = world
                 .client()
-                .plan_search(self::from("mine", planning))
+                .plan_search(world.from("mine", planning))
                 .await;
             [search, plan.unwrap_err()]
         };
@@ -547,9 +569,15 @@ async fn a_denied_question_says_why_before_anything_is_asked() {
         search: Some(hour(|_| ())),
         ..PlanSearchRequest::default()
     };
-    let plan = world.client().plan_search(from("brief", planning)).await;
+    let plan = world
+        .client()
+        .plan_search(world.from("brief", planning))
+        .await;
     let listing = ListAccountsRequest::default();
-    let list = world.client().list_accounts(from("brief", listing)).await;
+    let list = world
+        .client()
+        .list_accounts(world.from("brief", listing))
+        .await;
     let check = world.check("brief", CheckAccountsRequest::default()).await;
     for refused in [plan.unwrap_err(), list.unwrap_err(), check.unwrap_err()] {
         assert_eq!(
@@ -631,7 +659,7 @@ async fn listings_plans_checks_and_failures_tell_of_no_other_account() {
         let limited = group == "mine";
         let listed = world
             .client()
-            .list_accounts(from(group, ListAccountsRequest::default()))
+            .list_accounts(world.from(group, ListAccountsRequest::default()))
             .await;
         let listed = listed.unwrap().into_inner();
         assert_eq!(listed.total_size, i64::try_from(expected).unwrap());
@@ -644,7 +672,7 @@ async fn listings_plans_checks_and_failures_tell_of_no_other_account() {
         };
         let plan = world
             .client()
-            .plan_search(from(group, planning))
+            .plan_search(world.from(group, planning))
             .await
             .unwrap()
             .into_inner();
@@ -675,7 +703,7 @@ async fn listings_plans_checks_and_failures_tell_of_no_other_account() {
 #[tokio::test]
 async fn whose_a_key_is_is_told_of_permitted_accounts_only() {
     let world = Guarded::start().await;
-    let owner = async |group: &'static str, key: String| {
+    let owner = async |group: &str, key: String| {
         let request = SearchEventsRequest {
             identities: vec![identity(Kind::AccessKeyId(key))],
             lookback: None,
@@ -705,21 +733,64 @@ async fn whose_a_key_is_is_told_of_permitted_accounts_only() {
 }
 
 #[tokio::test]
+async fn a_tag_of_an_account_permits_it() {
+    let world = Guarded::start().await;
+    let tagged = world.search("tagged", alice()).await.unwrap();
+    assert_eq!(event_names(&tagged), BTreeSet::from(["MineNew", "MineOld"]));
+    assert!(summary_of(&tagged).scope_limited);
+    assert_eq!(told(&tagged), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_certificate_permits_what_policies_say_of_its_name() {
+    const CONSOLE: &str = "spiffe://prod.example.com/ns/soc/sa/console";
+    let world = Guarded::start().await;
+    let ask = async |name: &str, request: Request<SearchEventsRequest>| {
+        let certificate = world.authorities.clients.client(&[name], VALID);
+        let channel = world.authorities.connect(&world.server, Some(&certificate));
+        let mut client = IdentityTrailServiceClient::new(channel.await);
+        let stream = client.search_events(request).await?.into_inner();
+        let messages: Vec<_> = stream.collect().await;
+        messages.into_iter().collect::<Result<Vec<_>, Status>>()
+    };
+    let console = ask(CONSOLE, Request::new(alice())).await.unwrap();
+    assert_eq!(
+        event_names(&console),
+        BTreeSet::from(["MineNew", "MineOld"])
+    );
+    assert_eq!(told(&console), Vec::<String>::new());
+    let denied = (Code::PermissionDenied, "RPC_NOT_PERMITTED".to_owned());
+    let other = ask(
+        "spiffe://prod.example.com/ns/soc/sa/other",
+        Request::new(alice()),
+    )
+    .await;
+    assert_eq!(reason(&other.unwrap_err()), denied);
+    // The certificate's name in a token is another caller.
+    let token = world.issuer.sign(&jwt::claims(&json!({"sub": CONSOLE})));
+    let mut request = Request::new(alice());
+    let bearer = format!("Bearer {token}").parse().unwrap();
+    request.metadata_mut().insert("authorization", bearer);
+    let refused = world.client().search_events(request).await.unwrap_err();
+    assert_eq!(reason(&refused), denied);
+}
+
+#[tokio::test]
 async fn reloaded_policies_hold_for_the_next_request() {
     let world = Guarded::start().await;
     let authorizer = &world.assembly.authorizer;
     let may = async || {
         world
             .client()
-            .list_accounts(from("mine", ListAccountsRequest::default()))
+            .list_accounts(world.from("mine", ListAccountsRequest::default()))
             .await
     };
     assert!(may().await.is_ok());
-    std::fs::write(&world.policies, "permit (principal").unwrap();
+    world.files.write("policies.cedar", "permit (principal");
     assert!(authorizer.reload().is_err());
     assert!(may().await.is_ok());
     let text = "permit (principal in Group::\"all\", action, resource);";
-    std::fs::write(&world.policies, text).unwrap();
+    world.files.write("policies.cedar", text);
     authorizer.reload().unwrap();
     assert_eq!(reason(&may().await.unwrap_err()).0, Code::PermissionDenied);
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
 
@@ -19,6 +20,8 @@ use tonic::transport::Channel;
 
 use crate::collector::Collector;
 use crate::grpc_service::identity;
+use crate::guarded::{self, Authority, Files, Issued, VALID};
+use crate::jwt::{self, Key};
 use crate::sandbox::{HUB, OTHER, REGION, config, record};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -28,13 +31,13 @@ const PARENT: &str = "b7ad6b7169203331";
 struct Process {
     child: Running,
     lines: JoinHandle<Vec<String>>,
-    endpoint: String,
+    address: SocketAddr,
     admin: String,
     _folder: TempDir,
 }
 
 impl Process {
-    /// With `telemetry` as YAML lines of that section.
+    /// With `telemetry` as YAML lines of that section, which others may follow.
     async fn start(sandbox: &Sandbox, telemetry: &str, environment: &[(&str, &str)]) -> Self {
         let folder = TempDir::new().unwrap();
         let external_id =
@@ -81,31 +84,35 @@ telemetry:
                     && fields["message"] == "serving"
                     && let Some(tell) = tell.take()
                 {
-                    let url = |key: &str| format!("http://{}", fields[key].as_str().unwrap());
-                    tell.send((url("address"), url("admin"))).unwrap();
+                    let at = |key: &str| fields[key].as_str().unwrap().to_owned();
+                    tell.send((at("address"), at("admin"))).unwrap();
                 }
                 lines.push(line);
             }
             lines
         });
-        let (endpoint, admin) = told.await.expect("it says where it serves");
+        let (address, admin) = told.await.expect("it says where it serves");
         Self {
             child: Running(child),
             lines,
-            endpoint,
-            admin,
+            address: address.parse().unwrap(),
+            admin: format!("http://{admin}"),
             _folder: folder,
         }
     }
 
+    /// A channel without TLS.
+    async fn plain(&self) -> Channel {
+        let endpoint = Channel::from_shared(format!("http://{}", self.address)).unwrap();
+        endpoint.connect().await.unwrap()
+    }
+
     /// All messages of a search that belongs to a trace of the caller's.
-    async fn search(&self, request: SearchEventsRequest) -> Vec<Item> {
-        let channel = Channel::from_shared(self.endpoint.clone()).unwrap();
-        let channel = channel.connect().await.unwrap();
+    async fn search(channel: Channel, token: &str, request: SearchEventsRequest) -> Vec<Item> {
         let mut request = tonic::Request::new(request);
         let parent = format!("00-{TRACE}-{PARENT}-01").parse().unwrap();
         request.metadata_mut().insert("traceparent", parent);
-        let bearer = "Bearer the-callers-own-token".parse().unwrap();
+        let bearer = format!("Bearer {token}").parse().unwrap();
         request.metadata_mut().insert("authorization", bearer);
         let answer = IdentityTrailServiceClient::new(channel)
             .search_events(request)
@@ -193,6 +200,65 @@ const TOKEN_IN_RECORD: &str = "IQoJb3JpZ2luX2VjEXAMPLEtokenInARecord";
 const EXTERNAL_ID: &str = "external-id-that-only-the-roles-know";
 const COLLECTORS_KEY: &str = "the-collectors-own-key";
 
+/// Who calls, with a certificate and a token, and how the service knows.
+struct Callers {
+    files: Files,
+    ca: String,
+    client: Issued,
+    server: Issued,
+    token: String,
+}
+
+/// The token's subject.
+const CALLER: &str = "console@example.com";
+
+impl Callers {
+    fn new() -> Self {
+        let (servers, clients) = (Authority::new("servers"), Authority::new("clients"));
+        let (files, issuer) = (Files::new(), Key::es256("issuer"));
+        let server = servers.server(VALID);
+        files.write_issued("server", &server);
+        files.write("clients.crt", &clients.pem());
+        files.write("keys.json", &jwt::set(&[&issuer]));
+        let who = format!("principal.name == {CALLER:?}");
+        let permit = format!("permit (principal, action, resource) when {{ {who} }};");
+        files.write("policies.cedar", &permit);
+        Self {
+            ca: servers.pem(),
+            client: clients.client(&["soc.example.com"], VALID),
+            server,
+            token: issuer.sign(&jwt::claims(&json!({"sub": CALLER}))),
+            files,
+        }
+    }
+
+    fn sections(&self) -> String {
+        let sections = "tls: {cert_file: DIR/server.crt, key_file: DIR/server.key, client_ca_file: DIR/clients.crt}
+auth:
+  mtls: {}
+  policies: DIR/policies.cedar
+  jwt:
+    issuer: https://login.example.com/
+    audience: identity-trail
+    algorithms: [ES256]
+    jwks: {file: DIR/keys.json}
+";
+        sections.replace(
+            "DIR",
+            self.files.path("").to_str().unwrap().trim_end_matches('/'),
+        )
+    }
+
+    /// Keys by their lines, as PEM breaks them.
+    fn secrets(&self) -> Vec<String> {
+        let keys = [&self.server.key, &self.client.key];
+        let lines = keys.into_iter().flat_map(|key| key.lines());
+        let lines = lines.filter(|line| !line.starts_with("-----"));
+        let token = self.token.split('.').map(ToOwned::to_owned);
+        lines.map(ToOwned::to_owned).chain(token).collect()
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_search_is_traced_and_counted_and_no_secret_is_said() {
     let mut records: Vec<Value> = (0..120)
@@ -207,9 +273,11 @@ async fn a_search_is_traced_and_counted_and_no_secret_is_said() {
     config.external_id = Some(EXTERNAL_ID.into());
     let sandbox = Sandbox::start(config).await.unwrap();
     let collector = Collector::start();
+    let callers = Callers::new();
+    let otlp = format!("  otlp: {{endpoint: \"{}\"}}\n", collector.endpoint());
     let process = Process::start(
         &sandbox,
-        &format!("  otlp: {{endpoint: \"{}\"}}\n", collector.endpoint()),
+        &format!("{otlp}{}", callers.sections()),
         &[(
             "OTEL_EXPORTER_OTLP_HEADERS",
             &format!("authorization=Bearer {COLLECTORS_KEY}"),
@@ -217,7 +285,9 @@ async fn a_search_is_traced_and_counted_and_no_secret_is_said() {
     )
     .await;
 
-    let answer = process.search(question()).await;
+    let port = process.address.port();
+    let certified = guarded::connect(port, &callers.ca, Some(&callers.client)).await;
+    let answer = Process::search(certified.unwrap(), &callers.token, question()).await;
     assert!(is_complete(&answer), "{:?}", answer.last());
     let (status, scrape) = process.admin("/metrics").await;
     assert_eq!(status, 200);
@@ -309,15 +379,15 @@ async fn a_search_is_traced_and_counted_and_no_secret_is_said() {
         TOKEN_IN_RECORD.to_owned(),
         EXTERNAL_ID.to_owned(),
         COLLECTORS_KEY.to_owned(),
-        "the-callers-own-token".to_owned(),
     ];
+    secrets.extend(callers.secrets());
     for issued in sandbox.issued_credentials() {
         secrets.push(issued.secret_access_key);
         secrets.extend(issued.session_token);
     }
     assert!(
-        secrets.len() >= 4 + 1 + 2,
-        "the hub's key, and a session of each other account"
+        secrets.len() >= 3 + (2 * 3 + 3) + 3,
+        "the hub's key, a session of the other account, two private keys by their lines, a token"
     );
     let traces: Vec<String> = (collector.requests().iter())
         .map(|request| String::from_utf8_lossy(request).into_owned())
@@ -325,6 +395,8 @@ async fn a_search_is_traced_and_counted_and_no_secret_is_said() {
     let metrics = vec![scrape];
     let detail = |line: &String| line.contains("\"DEBUG\"") && line.contains("AWS call");
     assert!(log.iter().any(detail), "RUST_LOG=trace says much: {log:?}");
+    let audited = |line: &String| line.contains("\"SearchEvents\"") && line.contains(CALLER);
+    assert!(log.iter().any(audited), "the audit log is in it: {log:?}");
     for (place, texts) in [("log", &log), ("traces", &traces), ("metrics", &metrics)] {
         for text in texts {
             for secret in &secrets {
@@ -362,7 +434,7 @@ async fn a_collector_that_is_away_costs_no_search_and_is_said_once() {
     let otlp = format!("  otlp: {{endpoint: \"{away}\", sample_ratio: 1}}\n");
     let process = Process::start(&sandbox, &otlp, &[]).await;
     for _ in 0..3 {
-        let answer = process.search(question()).await;
+        let answer = Process::search(process.plain().await, "unasked-for", question()).await;
         assert!(is_complete(&answer), "{:?}", answer.last());
     }
     let log = process.end();
