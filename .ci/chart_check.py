@@ -306,6 +306,10 @@ def values_that_cannot_work_are_refused():
     assert "repository" in refused("image.repository=\"\"")
     assert "replicas" in refused("replicas=0")
     assert "terminationGracePeriodSeconds" in refused("terminationGracePeriodSeconds=10")
+    for longer in ({"grace": "21s"}, {"delay": "30s", "grace": "1s"}, {"grace": "1m"}, {"grace": "1h"}):
+        assert "killed after 50" in refused(f"config.shutdown={json.dumps(longer)}"), longer
+    for setting in ("config.shutdown={\"grace\": \"20s\"}", "terminationGracePeriodSeconds=45"):
+        assert helm("template", "t", str(CHART), "--values", str(VALUES[0]), "--set-json", setting).returncode == 0
 
 
 @checks.check

@@ -38,6 +38,17 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 
 {{- /*
+How long a replica may take to end: see terminationGracePeriodSeconds in values.yaml. A length of time that Helm
+cannot read counts as none; the service reads it all the same.
+*/}}
+{{- define "identity-trail.endingSeconds" -}}
+{{- $shutdown := .Values.config.shutdown | default dict }}
+{{- $from := toDate "2006-01-02" "2000-01-01" }}
+{{- $end := $from | dateModify ($shutdown.delay | default "0s") | dateModify ($shutdown.grace | default "15s") }}
+{{- add 5 (sub (unixEpoch $end) (unixEpoch $from)) 10 10 5 }}
+{{- end }}
+
+{{- /*
 The service's configuration: what `config` says, but for what the chart decides. A rate is divided by the replicas, cut
 to thousandths so that the shares never add up to more than the whole; `off` (which YAML may read as false) is for
 sandboxes and has no shares.
