@@ -20,13 +20,14 @@ use super::pb::identity_trail_service_server::IdentityTrailService;
 use super::{check, pb, plan_search, status};
 use crate::audit::{Accounts, Record};
 use crate::caller::Caller;
-use crate::check::{CheckItem, Checker};
+use crate::check::Checker;
 use crate::config::Limits;
 use crate::plan::Inventory;
 use crate::policy::Question;
 use crate::query::EventTime;
 use crate::search::{Engine, SearchItem};
 use crate::telemetry;
+use crate::usage::InUse;
 
 /// Event history's reach, as a listing shows it.
 const HORIZON_SECONDS: i64 = 90 * 24 * 60 * 60;
@@ -105,10 +106,11 @@ impl IdentityTrailService for IdentityTrail {
             .scope(query, Arc::clone(&caller), Question::SearchEvents)?;
         let discretion = Discretion::of(scope.access(), request.get_ref())?;
         let header = |name: &str| Some(request.metadata().get(name)?.to_str().ok()?.to_owned());
-        let idle = CancellationToken::new();
-        let begin = || self.engine.begin_until(scope, deadline, idle.clone());
-        let items = telemetry::continuing(header, begin)?;
-        let messages = told(items, discretion, SearchLog::begin(caller, record));
+        let (admitted, idle) = (self.engine.admit(&caller)?, CancellationToken::new());
+        let log = SearchLog::begin(caller, record, &admitted.in_use);
+        let begin = || self.engine.begin(scope, admitted, deadline, idle.clone());
+        let items = telemetry::continuing(header, begin);
+        let messages = told(items, discretion, log);
         Ok(Response::new(self.attended(messages, idle)))
     }
 
@@ -163,6 +165,7 @@ impl IdentityTrailService for IdentityTrail {
         let wanted = wanted.within(&access);
         let (admitted, idle) = (self.engine.admit(&caller)?, CancellationToken::new());
         let (checker, asking) = (&self.checker, idle.clone());
+        let scanned = Scanned::noted_in(&record, &admitted.in_use);
         let known = &access.inventory;
         let items = checker.check(known, &wanted, &caller, deadline, admitted, asking)?;
         let all = access.inventory.accounts.iter().map(|account| account.id);
@@ -173,9 +176,7 @@ impl IdentityTrailService for IdentityTrail {
         let messages = AssertUnwindSafe(items)
             .catch_unwind()
             .flat_map(move |item| {
-                if let Ok(CheckItem::Summary(end)) = &item {
-                    record.note(|entry| entry.bytes_scanned = end.bytes_scanned);
-                }
+                let _noted_at_the_end = &scanned;
                 let messages = match item {
                     Ok(item) => check::responses(item, scope_limited)
                         .into_iter()
@@ -279,24 +280,46 @@ fn grpc_timeout(text: &str) -> Option<Duration> {
     })
 }
 
+/// Notes what the queries of a request scanned when it is dropped, however the request ends.
+struct Scanned {
+    record: Arc<Record>,
+    in_use: Arc<InUse>,
+}
+
+impl Scanned {
+    fn noted_in(record: &Arc<Record>, in_use: &Arc<InUse>) -> Self {
+        Self {
+            record: Arc::clone(record),
+            in_use: Arc::clone(in_use),
+        }
+    }
+}
+
+impl Drop for Scanned {
+    fn drop(&mut self) {
+        let bytes = self.in_use.bytes_scanned();
+        self.record.note(|entry| entry.bytes_scanned = bytes);
+    }
+}
+
 /// One log line for each search, when it ends, also when the caller went away.
 struct SearchLog {
     caller: Arc<Caller>,
     record: Arc<Record>,
     began: Instant,
     events: u64,
-    bytes_scanned: u64,
     ended: &'static str,
+    _scanned: Scanned,
 }
 
 impl SearchLog {
-    fn begin(caller: Arc<Caller>, record: Arc<Record>) -> Self {
+    fn begin(caller: Arc<Caller>, record: Arc<Record>, in_use: &Arc<InUse>) -> Self {
         Self {
             caller,
+            _scanned: Scanned::noted_in(&record, in_use),
             record,
             began: Instant::now(),
             events: 0,
-            bytes_scanned: 0,
             ended: "cancelled by the caller",
         }
     }
@@ -308,10 +331,8 @@ impl SearchLog {
                 let accounts = Accounts::of(plan.accounts.iter().map(|(id, _)| *id));
                 self.record.note(|entry| entry.accounts = Some(accounts));
             }
-            SearchItem::Progress(so_far) => self.bytes_scanned = so_far.bytes_scanned,
             SearchItem::Summary(end) => {
                 self.ended = "summary sent";
-                self.bytes_scanned = end.bytes_scanned;
                 let completeness = convert::completeness(&end.coverage).as_str_name();
                 let stop_reason = convert::stop_reason(end.stop_reason).as_str_name();
                 self.record.note(|entry| {
@@ -319,17 +340,14 @@ impl SearchLog {
                     entry.ended.stop_reason = Some(stop_reason);
                 });
             }
-            SearchItem::Outcomes(_) => {}
+            SearchItem::Outcomes(_) | SearchItem::Progress(_) => {}
         }
     }
 }
 
 impl Drop for SearchLog {
     fn drop(&mut self) {
-        self.record.note(|entry| {
-            entry.events = self.events;
-            entry.bytes_scanned = self.bytes_scanned;
-        });
+        self.record.note(|entry| entry.events = self.events);
         tracing::info!(
             caller = %self.caller,
             events = self.events,
@@ -351,10 +369,10 @@ mod tests {
             1 => SearchItem::Outcomes(Vec::new()),
             _ => panic!("a defect, on purpose"),
         });
-        let log = SearchLog::begin(
-            Arc::new(Caller::in_process()),
-            Arc::new(Record::unwritten(Entry::begin(String::new(), "test", None))),
-        );
+        let caller = Arc::new(Caller::in_process());
+        let record = Record::unwritten(Entry::begin(String::new(), "test", None));
+        let in_use = InUse::unbounded(&caller);
+        let log = SearchLog::begin(caller, Arc::new(record), &in_use);
         let messages = futures::executor::block_on(
             told(items.boxed(), Discretion::none(), log).collect::<Vec<_>>(),
         );

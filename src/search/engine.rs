@@ -262,23 +262,21 @@ impl Engine {
         deadline: Option<Instant>,
     ) -> Result<SearchStream, Refusal> {
         let scope = self.scope(query, caller, Question::SearchEvents)?;
-        self.begin(scope, deadline)
+        let admitted = self.admit(&scope.caller)?;
+        Ok(self.begin(scope, admitted, deadline, CancellationToken::new()))
     }
 
-    /// Begins the search of a scope, as [`search`](Self::search) does.
-    pub fn begin(&self, scope: Scope, deadline: Option<Instant>) -> Result<SearchStream, Refusal> {
-        self.begin_until(scope, deadline, CancellationToken::new())
-    }
-
-    /// The same for a caller of whom it is noticed when it takes nothing of the answer for too long:
-    /// `idle` is cancelled then, and the stream ends with its summary.
-    pub fn begin_until(
+    /// Begins the search of a scope that was admitted, as [`search`](Self::search) does, for a caller of
+    /// whom it is noticed when it takes nothing of the answer for too long: `idle` is cancelled then, and
+    /// the stream ends with its summary.
+    #[must_use]
+    pub fn begin(
         &self,
         scope: Scope,
+        admitted: Admitted,
         deadline: Option<Instant>,
         idle: CancellationToken,
-    ) -> Result<SearchStream, Refusal> {
-        let admitted = self.admit(&scope.caller)?;
+    ) -> SearchStream {
         let Scope {
             query,
             caller,
@@ -305,7 +303,7 @@ impl Engine {
             };
             next.instrument(span.clone())
         };
-        Ok(stream::unfold(search, next).boxed())
+        stream::unfold(search, next).boxed()
     }
 
     /// What `caller` may read to answer `query`, asked to be run or to be planned: all that is decided

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use identity_trail::audit::AuditLog;
 use identity_trail::config::AuditTarget;
+use identity_trail::grpc::pb::search_events_response::Item;
 use identity_trail::grpc::pb::{ListAccountsRequest, SearchEventsRequest};
 use identity_trail::sandbox::Sandbox;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tonic::Code;
 
-use crate::grpc_service::{NOW, Service, assembly, request, service_config};
+use crate::grpc_service::{NOW, Service, assembly, request, service_config_with};
 use crate::sandbox::{HUB, OTHER, REGION, config, record};
 
 /// A service whose requests are recorded.
@@ -24,12 +25,17 @@ struct Recorded {
 
 impl Recorded {
     async fn start(records: &[Value]) -> Self {
+        Self::start_with(records, "").await
+    }
+
+    /// With these sections in the configuration.
+    async fn start_with(records: &[Value], sections: &str) -> Self {
         let dir = TempDir::new().unwrap();
         let file = dir.path().join("audit.jsonl");
         let log = AuditLog::open(&AuditTarget::File(file.clone())).unwrap();
         let sandbox = Sandbox::start(config(records, NOW)).await.unwrap();
         let list = format!("    - {{id: \"{HUB}\", credentials: hub}}\n    - {{id: \"{OTHER}\"}}");
-        let config = service_config(&sandbox, &list);
+        let config = service_config_with(&sandbox, &list, sections);
         let assembly = assembly(&sandbox, &config).await.with_audit(log.clone());
         Self {
             service: Service::of(sandbox, assembly).await,
@@ -69,9 +75,7 @@ async fn an_answered_search_is_recorded_with_who_what_which_accounts_and_how_it_
         ..request()
     };
     let items = recorded.service.search(asked.clone()).await;
-    let Some(identity_trail::grpc::pb::search_events_response::Item::Summary(summary)) =
-        items.last()
-    else {
+    let Some(Item::Summary(summary)) = items.last() else {
         panic!("{items:?}")
     };
     let resumed = SearchEventsRequest {
@@ -166,4 +170,40 @@ async fn a_search_that_its_caller_leaves_is_recorded_as_cancelled() {
         json!({"status": "CANCELLED", "cancelled": true})
     );
     assert_eq!(lines[0]["accounts"]["count"], 2);
+}
+
+#[tokio::test]
+async fn what_queries_scanned_is_recorded_for_those_who_stay_and_those_who_leave() {
+    let records = [
+        record(1, "2026-07-01T10:00:00Z", "alice"),
+        record(2, "2026-01-01T10:00:00Z", "alice"),
+    ];
+    let archive = crate::plan_search::archive("2025-11-01", false);
+    let recorded = Recorded::start_with(&records, &archive).await;
+    let asked = SearchEventsRequest {
+        lookback: Some(prost_types::Duration {
+            seconds: 360 * 86_400,
+            nanos: 0,
+        }),
+        ..request()
+    };
+    let items = recorded.service.search(asked.clone()).await;
+    let Some(Item::Summary(summary)) = items.last() else {
+        panic!("{items:?}")
+    };
+    let mut client = recorded.service.client();
+    let mut stream = client.search_events(asked).await.unwrap().into_inner();
+    loop {
+        let item = stream.message().await.unwrap().unwrap().item;
+        if matches!(item, Some(Item::Event(_))) {
+            break;
+        }
+    }
+    drop(stream);
+    let lines = recorded.recorded(2).await;
+    let counts = summary.counts.as_ref().unwrap();
+    assert_eq!(lines[0]["events"], 2);
+    assert_eq!(lines[0]["bytes_scanned"], counts.bytes_scanned);
+    assert_eq!(lines[1]["ended"]["cancelled"], true);
+    assert!(lines[1]["bytes_scanned"].as_u64().unwrap() > 0, "{lines:?}");
 }

@@ -143,6 +143,55 @@ async fn a_callers_events_of_the_minute_end_its_search_and_refuse_the_next() {
 }
 
 #[tokio::test]
+async fn a_callers_bytes_of_the_day_end_its_search_and_others_go_on_with_exactly_the_rest() {
+    let days = ["2026-07-20", "2026-05-02", "2026-05-01", "2026-01-01"];
+    let records: Vec<Value> = (0..)
+        .zip(days)
+        .map(|(number, day)| record(number, &format!("{day}T10:00:00Z"), "alice"))
+        .collect();
+    let sandbox = Sandbox::start(config(&records, NOW)).await.unwrap();
+    let list = format!("    - {{id: \"{HUB}\", credentials: hub}}\n    - {{id: \"{OTHER}\"}}");
+    let archive = crate::plan_search::archive("2025-11-01", false);
+    let sections = format!("{archive}limits: {{per_caller: {{scan_bytes_per_day: 1}}}}");
+    let config = service_config_with(&sandbox, &list, &sections);
+    let service = Service::over(sandbox, &config).await;
+    let (mut ids, mut token) = (Vec::new(), String::new());
+    for caller in 1..50 {
+        let asked = SearchEventsRequest {
+            lookback: Some(prost_types::Duration {
+                seconds: 360 * 86_400,
+                nanos: 0,
+            }),
+            resume_token: token,
+            ..request()
+        };
+        let mut client = from(&service, &format!("127.0.0.{caller}")).await;
+        let answer = client.search_events(asked.clone()).await.unwrap();
+        let (some, summary) = rest(&mut answer.into_inner()).await;
+        ids.extend(some);
+        if summary.stop_reason() == StopReason::End {
+            assert!(caller > 2, "one query reads it all");
+            assert_eq!(ids, all(4));
+            return;
+        }
+        assert_eq!(limit(&summary), "limits.per_caller.scan_bytes_per_day");
+        token = summary.resume_token;
+        // The same caller gets no further today, and nothing is asked of Athena for it.
+        let started = service.sandbox.athena_stats().started;
+        let again = SearchEventsRequest {
+            resume_token: token.clone(),
+            ..asked
+        };
+        let answer = client.search_events(again).await.unwrap();
+        let (none, summary) = rest(&mut answer.into_inner()).await;
+        assert_eq!(none, [""; 0]);
+        assert_eq!(limit(&summary), "limits.per_caller.scan_bytes_per_day");
+        assert_eq!(service.sandbox.athena_stats().started, started);
+    }
+    panic!("it never ends");
+}
+
+#[tokio::test]
 async fn fewer_scans_and_calls_at_once_make_a_search_slower_but_not_smaller() {
     let limits = "{open_scans: 1, per_caller: {open_scans: 1, aws_calls: 1}}";
     let service = service(120, limits).await;

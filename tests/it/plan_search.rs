@@ -39,7 +39,7 @@ async fn plan(service: &Service, request: PlanSearchRequest) -> PlanSearchRespon
 }
 
 /// An archive over everything, from this day on.
-fn archive(first_day: &str, verify_days: bool) -> String {
+pub fn archive(first_day: &str, verify_days: bool) -> String {
     format!(
         "archives:
   - name: trail
