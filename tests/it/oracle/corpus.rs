@@ -71,6 +71,7 @@ pub async fn hold_data(
         (Present::Soon, Reading::Both, both.min(1)),
         (Present::SeamInside, Reading::Both, both),
         (Present::SeamInside, Reading::HandedOver, both.min(1)),
+        (Present::SeamInside, Reading::CutShort, both.min(1)),
         (Present::Late, Reading::Archive, usize::MAX),
     ] {
         if of_a_kind == 0 {
@@ -81,6 +82,11 @@ pub async fn hold_data(
             own_regions: reading == Reading::History,
             // A busy machine is not what is tested.
             stall_timeout: "5m",
+            max_lookup_pages: if reading == Reading::CutShort {
+                1
+            } else {
+                1_000
+            },
             ..Setup::with_archive(archive)
         };
         let config = reading.prepared(sandbox(data.clone(), now));

@@ -30,6 +30,8 @@ pub enum Reading {
     All,
     /// The archive or the log group, in the place of an event history that refuses every lookup.
     HandedOver,
+    /// Event history, of which each scan leaves what is not on its first page to the archive.
+    CutShort,
 }
 
 impl Reading {
@@ -54,6 +56,8 @@ pub struct Tally {
     pub events: usize,
     /// Of them, those whose record holds a session token.
     pub with_secrets: usize,
+    /// Answers of which the archive or the log group took a part over.
+    pub handed_over: usize,
     /// Answers that said that something is missing.
     pub incomplete: usize,
     pub took: std::time::Duration,
@@ -66,6 +70,7 @@ impl Tally {
         self.identities += other.identities;
         self.refused += other.refused;
         self.events += other.events;
+        self.handed_over += other.handed_over;
         self.with_secrets += other.with_secrets;
         self.incomplete += other.incomplete;
         self.took += other.took;
@@ -75,13 +80,14 @@ impl Tally {
     /// Prints the counts; panics if anything differed.
     pub fn conclude(&self, what: &str) {
         println!(
-            "{what}: {} identities in {} questions ({} refused), {} events ({} with masked tokens), {} answers incomplete, {:.1?}",
+            "{what}: {} identities in {} questions ({} refused), {} events ({} with masked tokens), {} answers incomplete, {} in part handed over, {:.1?}",
             self.identities,
             self.questions,
             self.refused,
             self.events,
             self.with_secrets,
             self.incomplete,
+            self.handed_over,
             self.took
         );
         let shown: Vec<_> = self.mismatches.iter().take(8).cloned().collect();
@@ -171,7 +177,7 @@ impl Held<'_> {
         let now = self.world.sandbox.clock().now();
         // Nobody can take over what no archive holds yet.
         let held = match self.reading {
-            Reading::HandedOver => EventTime::floor(now).second() - 3600,
+            Reading::HandedOver | Reading::CutShort => EventTime::floor(now).second() - 3600,
             _ => EventTime::ceil(now).second(),
         };
         let end = held.min(last + 1);
@@ -181,9 +187,11 @@ impl Held<'_> {
         let mut query = question(identities, range);
         query.order = order;
         query.backends = match self.reading {
-            Reading::Both | Reading::HistoryAndLogs | Reading::All | Reading::HandedOver => {
-                Vec::new()
-            }
+            Reading::Both
+            | Reading::HistoryAndLogs
+            | Reading::All
+            | Reading::HandedOver
+            | Reading::CutShort => Vec::new(),
             Reading::History => vec![BackendKind::EventHistory],
             Reading::Archive => vec![BackendKind::Athena],
             Reading::Logs => vec![BackendKind::Logs],
@@ -197,7 +205,7 @@ impl Held<'_> {
         let log_group = match self.reading {
             Reading::Logs | Reading::HistoryAndLogs | Reading::All => true,
             Reading::HandedOver => self.archive.is_none(),
-            Reading::Both | Reading::History | Reading::Archive => false,
+            Reading::Both | Reading::History | Reading::Archive | Reading::CutShort => false,
         };
         let asked = Asked {
             places: &self.world.places,
@@ -227,8 +235,11 @@ impl Held<'_> {
         answer: &Answer,
         asked: &Asked<'_>,
     ) -> Tally {
+        let mut outcomes = answer.outcomes().iter();
+        let handed_over = outcomes.any(|it| it.state == OutcomeState::HandedOver);
         let mut tally = Tally {
             questions: 1,
+            handed_over: handed_over.into(),
             incomplete: usize::from(!answer.complete()),
             ..Tally::default()
         };

@@ -19,7 +19,7 @@ fn organization(seed: u64) -> Data {
 async fn an_organization_gives_every_identity_its_events() {
     let archive = ArchiveSetup::of("cloudtrail_by_account");
     let tally = hold_data("organization", &organization(7), archive, 2, 1).await;
-    assert!(tally.with_secrets > 0);
+    assert!(tally.with_secrets > 0 && tally.handed_over > 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
