@@ -8,11 +8,13 @@ use futures::stream::{self, StreamExt};
 use hyper_util::rt::TokioIo;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
+use tonic::Request;
 use tonic::transport::{Channel, Endpoint, Uri};
 use tower::service_fn;
 
 use super::pb::identity_trail_service_server::IdentityTrailServiceServer;
 use super::service::IdentityTrail;
+use crate::caller::Caller;
 use crate::check::Checker;
 use crate::config::Limits;
 use crate::search::Engine;
@@ -36,8 +38,13 @@ pub async fn connect(
     drain: CancellationToken,
 ) -> Result<(Channel, InProcessServer), tonic::transport::Error> {
     let (near, far) = tokio::io::duplex(BUFFER_BYTES);
+    let service = IdentityTrail::new(engine, checker, limits, drain.clone());
+    let caller = Arc::new(Caller::in_process());
     let service =
-        IdentityTrailServiceServer::new(IdentityTrail::new(engine, checker, limits, drain.clone()));
+        IdentityTrailServiceServer::with_interceptor(service, move |mut request: Request<()>| {
+            request.extensions_mut().insert(Arc::clone(&caller));
+            Ok(request)
+        });
     // One connection, and no end: the server ends when it is dropped.
     let connections = stream::iter([Ok::<_, io::Error>(far)]).chain(stream::pending());
     let serving = tonic::transport::Server::builder()

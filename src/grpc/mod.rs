@@ -14,6 +14,7 @@ pub mod edge;
 pub mod in_process;
 mod incoming;
 pub mod json;
+mod open_calls;
 pub mod plan_search;
 mod preface;
 mod protection;

@@ -18,6 +18,7 @@ use super::connections::Connections;
 use super::counted::CountRequests;
 use super::edge::EdgeLayer;
 use super::incoming::connections;
+use super::open_calls::OpenCallsLayer;
 use super::pb;
 use super::pb::identity_trail_service_server::IdentityTrailServiceServer;
 use super::protection::Protection;
@@ -39,6 +40,9 @@ const PREFACE_PATIENCE: Duration = Duration::from_secs(10);
 /// What requests may hold together, and how long, until they have been received.
 const REQUEST_BYTES_AT_ONCE: usize = 32 * 1024 * 1024;
 const REQUEST_PATIENCE: Duration = Duration::from_secs(30);
+/// A question about health names a service; one of reflection a symbol or a file.
+const MAX_HEALTH_REQUEST_BYTES: usize = 1024;
+const MAX_REFLECTION_REQUEST_BYTES: usize = 16 * 1024;
 /// Headers of one request: a bearer token and little else.
 const MAX_HEADER_LIST_BYTES: u32 = 16 * 1024;
 /// A client that has reset so many calls before anybody looked at them is sent away.
@@ -203,9 +207,13 @@ impl Drop for Server {
     }
 }
 
-/// The RPCs, counted and recorded, behind the authentication of their callers.
+/// The RPCs, counted and recorded, behind the authentication of their callers, each of whom has only so
+/// many calls open.
 type Router = tonic::transport::server::Router<
-    Stack<AuthenticationLayer, Stack<EdgeLayer, Stack<CountRequests, Identity>>>,
+    Stack<
+        OpenCallsLayer,
+        Stack<AuthenticationLayer, Stack<EdgeLayer, Stack<CountRequests, Identity>>>,
+    >,
 >;
 
 fn router(
@@ -229,6 +237,12 @@ fn router(
         bytes_at_once: REQUEST_BYTES_AT_ONCE.max(most),
         patience: REQUEST_PATIENCE,
     };
+    // Whoever reaches the port may ask for health: nothing of it is worth waiting for.
+    let health_bounds = RequestBounds {
+        message_bytes: MAX_HEALTH_REQUEST_BYTES,
+        bytes_at_once: REQUEST_BYTES_AT_ONCE,
+        patience: REQUEST_PATIENCE,
+    };
     let valid = "the descriptors were compiled together with the code";
     tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(limits.keepalive_interval))
@@ -239,12 +253,26 @@ fn router(
         .layer(CountRequests(metrics))
         .layer(edge)
         .layer(authentication)
+        .layer(OpenCallsLayer::new(limits.concurrent_searches))
         .add_service(Bounded::new(
             IdentityTrailServiceServer::new(service).max_decoding_message_size(most),
             bounds,
         ))
-        .add_service(health)
+        .add_service(Bounded::new(
+            health.max_decoding_message_size(MAX_HEALTH_REQUEST_BYTES),
+            health_bounds,
+        ))
         // Older grpcurl asks by the older version only.
-        .add_service(reflection().build_v1().expect(valid))
-        .add_service(reflection().build_v1alpha().expect(valid))
+        .add_service(
+            reflection()
+                .build_v1()
+                .expect(valid)
+                .max_decoding_message_size(MAX_REFLECTION_REQUEST_BYTES),
+        )
+        .add_service(
+            reflection()
+                .build_v1alpha()
+                .expect(valid)
+                .max_decoding_message_size(MAX_REFLECTION_REQUEST_BYTES),
+        )
 }

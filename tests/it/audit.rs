@@ -147,6 +147,7 @@ async fn refused_requests_are_recorded_with_the_reason() {
     // It was never read: nobody knows what was asked, but that somebody did.
     assert_eq!(lines[2]["rpc"], "SearchEvents");
     assert_eq!(lines[2]["ended"]["reason"], "MESSAGE_TOO_LARGE");
+    assert_eq!(lines[2]["caller"]["name"], "127.0.0.1");
     assert_eq!(
         (&lines[3]["rpc"], &lines[3]["accounts"]["count"]),
         (&json!("ListAccounts"), &json!(2))

@@ -169,6 +169,24 @@ async fn queries_of_the_log_group_give_everything_in_order() {
     }
 }
 
+/// However long a question is: how much there is of other accounts is not the asker's to know.
+#[tokio::test]
+async fn what_there_is_of_other_accounts_is_not_counted() {
+    let world = world(sandbox(2, 20), FILTER).await;
+    // With as many identities as these the pattern has no room for the account.
+    for identities in 0..16 {
+        let mut query = alice();
+        query.account_ids = vec![ACCOUNTS[0].parse().unwrap()];
+        let others = (0..identities)
+            .map(|number| Identity::UserName(format!("u{number:0>60}").parse().unwrap()));
+        query.identities.extend(others);
+        let answer = world.ask(query).await;
+        assert_eq!(answer.events().count(), 2 * 20);
+        assert_eq!(answer.summary().events_read, 2 * 20, "{identities}");
+        assert!(answer.complete(), "{:?}", failed(&answer));
+    }
+}
+
 #[tokio::test]
 async fn a_query_with_more_rows_than_it_returns_is_split_in_time() {
     // 11,200 rows of alice in eight deliveries, where a query returns 10,000.

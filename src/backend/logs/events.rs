@@ -1,32 +1,41 @@
 //! Log events as CloudTrail events.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::group::LogGroup;
 use super::streams::holder;
 use crate::backend::PageCost;
 use crate::query::record::{Ordinals, ReadFrom, TextOrigin, parse_record};
-use crate::query::{BackendKind, Event, Provenance};
+use crate::query::{AccountId, BackendKind, Event, Provenance};
 
 /// Reads the log events of one scan.
 #[derive(Debug)]
 pub(super) struct Events {
     group: Arc<LogGroup>,
     keep_record: bool,
+    /// Nothing of other accounts is read, nor counted: how much they have is not the caller's to know.
+    /// `None` is all.
+    accounts: Option<BTreeSet<AccountId>>,
     ordinals: Ordinals,
 }
 
 impl Events {
-    pub fn new(group: Arc<LogGroup>, keep_record: bool) -> Self {
+    pub fn new(
+        group: Arc<LogGroup>,
+        keep_record: bool,
+        accounts: Option<BTreeSet<AccountId>>,
+    ) -> Self {
         Self {
             group,
             keep_record,
+            accounts,
             ordinals: Ordinals::default(),
         }
     }
 
-    /// The record in `message`, which `request_id` returned from the log stream `stream`; none, and
-    /// counted as unreadable, if it is none.
+    /// The record in `message`, which `request_id` returned from the log stream `stream`; none if it is
+    /// of another account, and none, counted as unreadable, if it is no record.
     pub fn read(
         &mut self,
         message: &str,
@@ -34,8 +43,17 @@ impl Events {
         request_id: Option<&Arc<str>>,
         cost: &mut PageCost,
     ) -> Option<Event> {
+        let holder = holder(stream).map(|(account, _)| account);
+        let read = self.event(message, holder, request_id);
+        let of = match &read {
+            Ok(event) => Some(event.key.account),
+            Err(_) => holder,
+        };
+        if !of.is_none_or(|account| self.is_asked(account)) {
+            return None;
+        }
         cost.events_read += 1;
-        match self.event(message, stream, request_id) {
+        match read {
             Ok(event) => {
                 cost.memory_bytes += memory(message);
                 Some(event)
@@ -54,15 +72,18 @@ impl Events {
         }
     }
 
+    fn is_asked(&self, account: AccountId) -> bool {
+        (self.accounts.as_ref()).is_none_or(|accounts| accounts.contains(&account))
+    }
+
     fn event(
         &mut self,
         message: &str,
-        stream: &str,
+        holder: Option<AccountId>,
         request_id: Option<&Arc<str>>,
     ) -> Result<Event, String> {
         let group = &self.group;
-        let of_stream = holder(stream).map(|(account, _)| account);
-        let known = of_stream.or_else(|| group.only_account());
+        let known = holder.or_else(|| group.only_account());
         let read_from = ReadFrom {
             provenance: Provenance {
                 backend: BackendKind::Logs,

@@ -24,7 +24,7 @@ use crate::federation::Behalf;
 use crate::federation::aws_error::{AwsFailure, FailureKind, failure};
 use crate::federation::pacing::PacedQueue;
 use crate::plan::Reason;
-use crate::query::{EventTime, RecordView, SearchOrder, TimeRange};
+use crate::query::{AccountId, EventTime, RecordView, SearchOrder, TimeRange};
 
 /// Throttles in a row, at an ever slower pace, before a page is given up.
 pub(super) const MOST_THROTTLES: u32 = 12;
@@ -69,6 +69,7 @@ impl FilterReader {
         search: Arc<SearchContext>,
         range: TimeRange,
         patterns: Vec<Option<String>>,
+        accounts: BTreeSet<AccountId>,
     ) -> Self {
         let until = range.end().plus(group.skew.as_secs());
         let left = (millis(range.start()), millis(until) - 1);
@@ -82,7 +83,7 @@ impl FilterReader {
         let keep_record = search.query.record_view == RecordView::Full;
         Self {
             queue: group.queue(),
-            events: Events::new(Arc::clone(&group), keep_record),
+            events: Events::new(Arc::clone(&group), keep_record, Some(accounts)),
             cursors: cursors.collect(),
             seen: BTreeSet::new(),
             group,

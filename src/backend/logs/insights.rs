@@ -3,6 +3,7 @@
 //! Each step ends within seconds, so that a search learns what a long query has scanned so far and
 //! sees that it lives: while nothing is to be told yet, a step returns a page without events.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ use crate::backend::remote_query::{Reaper, RemoteQuery, Started};
 use crate::backend::{Page, PageCost, ScanError, ScanReader, SearchContext};
 use crate::federation::Behalf;
 use crate::plan::{Reason, ReasonCode};
-use crate::query::{SearchOrder, TimeRange};
+use crate::query::{AccountId, SearchOrder, TimeRange};
 
 /// A step that waits for something else than an answer of AWS ends after this long.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -58,6 +59,8 @@ pub(super) struct InsightsScan {
     pub search: Arc<SearchContext>,
     pub needs: Vec<Need>,
     pub range: TimeRange,
+    /// The accounts whose events are asked for.
+    pub accounts: BTreeSet<AccountId>,
 }
 
 /// Where the query stands.
@@ -82,7 +85,7 @@ impl InsightsReader {
     pub fn new(scan: InsightsScan) -> Self {
         let window = Window::of(scan.range, scan.group.skew, scan.search.query.order);
         Self {
-            rows: Rows::new(&scan.group, &scan.search, window),
+            rows: Rows::new(&scan.group, &scan.search, scan.accounts.clone(), window),
             state: wait_for_permit(&scan.group),
             window,
             scan,

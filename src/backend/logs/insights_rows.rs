@@ -1,5 +1,6 @@
 //! The rows of one query, in the order of delivery, and what is left to read after them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use aws_sdk_cloudwatchlogs::operation::get_query_results::GetQueryResultsOutput;
@@ -12,7 +13,7 @@ use super::group::LogGroup;
 use super::window::Window;
 use crate::backend::{PageCost, SearchContext};
 use crate::plan::{Reason, ReasonCode};
-use crate::query::{Event, EventTime, RecordView};
+use crate::query::{AccountId, Event, EventTime, RecordView};
 
 /// Takes rows as they come. Those of the last second are kept back: if the query had more rows than
 /// it was asked for, that second is read again whole.
@@ -45,11 +46,16 @@ pub(super) struct Ended {
 }
 
 impl Rows {
-    pub fn new(group: &Arc<LogGroup>, search: &SearchContext, window: Window) -> Self {
+    pub fn new(
+        group: &Arc<LogGroup>,
+        search: &SearchContext,
+        accounts: BTreeSet<AccountId>,
+        window: Window,
+    ) -> Self {
         let keep_record = search.query.record_view == RecordView::Full;
         Self {
             log_group: Arc::clone(&group.name),
-            events: Events::new(Arc::clone(group), keep_record),
+            events: Events::new(Arc::clone(group), keep_record, Some(accounts)),
             asked: 0,
             edge: window.edge(),
             taken: 0,

@@ -20,6 +20,7 @@ mod streams;
 mod tests;
 mod window;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ use crate::config::log_groups::ReadWith;
 use crate::federation::Federation;
 use crate::plan::facts::{LogGroupFacts, ReadLogsWith};
 use crate::plan::{LogsMethod, Reason, ReasonCode, Scan, ScanTarget};
-use crate::query::EventQuery;
+use crate::query::{AccountId, EventQuery};
 use filter_log_events::FilterReader;
 use group::LogGroup;
 use insights::{InsightsReader, InsightsScan};
@@ -111,10 +112,13 @@ impl Logs {
         facts.collect()
     }
 
-    /// The log group that a scan reads, and how.
-    fn target(&self, scan: &Scan) -> Result<(&Arc<LogGroup>, LogsMethod), Reason> {
+    /// What a scan reads, and how.
+    fn target<'a>(&'a self, scan: &'a Scan) -> Result<Target<'a>, Reason> {
         let ScanTarget::Logs {
-            log_group, method, ..
+            log_group,
+            method,
+            accounts,
+            ..
         } = &scan.target
         else {
             let wrong = format!("{:?} was given to the logs backend", scan.target);
@@ -125,7 +129,11 @@ impl Logs {
             let unknown = format!("log group {} is not configured", log_group.name);
             Reason::new(ReasonCode::Internal, unknown)
         })?;
-        Ok((group, *method))
+        Ok(Target {
+            group,
+            method: *method,
+            accounts,
+        })
     }
 
     /// Waits until every query that was abandoned is stopped, at most `patience`; then logs those
@@ -135,30 +143,43 @@ impl Logs {
     }
 }
 
+/// What a scan reads.
+struct Target<'a> {
+    group: &'a Arc<LogGroup>,
+    method: LogsMethod,
+    accounts: &'a BTreeSet<AccountId>,
+}
+
 impl Backend for Logs {
     fn open(&self, scan: &Scan, search: &Arc<SearchContext>) -> Box<dyn ScanReader> {
-        let (group, method) = match self.target(scan) {
+        let target = match self.target(scan) {
             Ok(target) => target,
             Err(reason) => return Box::new(Unreadable(reason)),
         };
-        let (group, range) = (Arc::clone(group), scan.range);
+        let (group, range) = (Arc::clone(target.group), scan.range);
+        let accounts = target.accounts.clone();
         let (needs, search) = (needs(scan, &search.query), Arc::clone(search));
-        match method {
-            LogsMethod::FilterLogEvents => {
-                Box::new(FilterReader::new(group, search, range, patterns(&needs)))
-            }
+        match target.method {
+            LogsMethod::FilterLogEvents => Box::new(FilterReader::new(
+                group,
+                search,
+                range,
+                patterns(&needs),
+                accounts,
+            )),
             LogsMethod::Insights => Box::new(InsightsReader::new(InsightsScan {
                 group,
                 reaper: self.reaper.clone(),
                 search,
                 needs,
                 range,
+                accounts,
             })),
         }
     }
 
     fn asks(&self, scan: &Scan, query: &EventQuery) -> Result<Asks, Reason> {
-        let (_, method) = self.target(scan)?;
+        let method = self.target(scan)?.method;
         let needs = needs(scan, query);
         Ok(match method {
             LogsMethod::FilterLogEvents => {

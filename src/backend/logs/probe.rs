@@ -230,7 +230,7 @@ impl LogGroupProbe {
             if let Some(logged) = page.events().first() {
                 let stream = logged.log_stream_name().unwrap_or_default();
                 let message = logged.message().unwrap_or_default();
-                let mut events = Events::new(Arc::clone(group), false);
+                let mut events = Events::new(Arc::clone(group), false, None);
                 let event = events.read(message, stream, None, &mut PageCost::default());
                 return Ok(match event {
                     Some(event) => NewestLogged::Event(event.key.time),

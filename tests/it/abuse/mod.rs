@@ -134,6 +134,22 @@ async fn a_message_that_is_too_large_is_refused_and_the_connection_lives_on() {
     assert_eq!(read(answer.into_inner()).await, (3, true));
 }
 
+/// Health is open to strangers: what they send is not kept.
+#[tokio::test]
+async fn a_question_about_health_is_short_or_refused() {
+    let service = service(3, "").await;
+    let channel = Endpoint::from_shared(service.endpoint()).unwrap();
+    let mut health = HealthClient::new(channel.connect().await.unwrap());
+    let long = HealthCheckRequest {
+        service: "x".repeat(4096),
+    };
+    let refused = health.check(long.clone()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused:?}");
+    let refused = health.watch(long).await.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused:?}");
+    health.check(HealthCheckRequest::default()).await.unwrap();
+}
+
 #[tokio::test]
 async fn headers_that_are_too_large_are_refused_and_the_connection_lives_on() {
     let service = service(3, "").await;
