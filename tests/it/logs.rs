@@ -12,6 +12,7 @@ use identity_trail::sandbox::query_faults::Queries;
 use identity_trail::sandbox::{Account, Data, Denial, SandboxConfig};
 use identity_trail::search::SearchItem;
 use identity_trail::search::resume::ResumeToken;
+use jiff::SignedDuration;
 use serde_json::Value;
 
 use crate::sandbox::record;
@@ -22,8 +23,11 @@ const ORDERS: [SearchOrder; 2] = [SearchOrder::NewestFirst, SearchOrder::OldestF
 const FILTER: &str = "filter";
 const INSIGHTS: &str = "insights";
 
-/// In each account a file for each of `files` minutes, delivered five minutes later with `each`
-/// events of alice and up to 60 of bob, at most 100 a second.
+/// How far into its second a file is delivered.
+const PART_OF_A_SECOND: SignedDuration = SignedDuration::from_millis(250);
+
+/// In each account a file for each of `files` minutes, delivered five minutes and a part of a second
+/// later with `each` events of alice and up to 60 of bob, at most 100 a second.
 fn sandbox(files: u32, each: u32) -> SandboxConfig {
     let mut all = Vec::new();
     for (account_number, account) in (0..).zip(ACCOUNTS) {
@@ -46,7 +50,7 @@ fn sandbox(files: u32, each: u32) -> SandboxConfig {
                 key: format!("AWSLogs/{account}/CloudTrail/eu-west-1/2026/10/20/{file}.json.gz"),
                 account_id: account.to_owned(),
                 region: "eu-west-1".to_owned(),
-                delivered_at: begins + jiff::SignedDuration::from_mins(5),
+                delivered_at: begins + SignedDuration::from_mins(5) + PART_OF_A_SECOND,
                 records: of_user(0, "alice").chain(of_user(1, "bob")).collect(),
             });
         }
@@ -202,10 +206,36 @@ async fn a_query_with_more_rows_than_it_returns_is_split_in_time() {
 async fn a_second_with_more_rows_than_a_query_returns_is_read_by_itself() {
     // 10,200 rows of alice in one delivery, both accounts' together.
     let world = world(sandbox(1, 5100), INSIGHTS).await;
-    let answer = world.ask(alice()).await;
-    assert_all(&answer, &world);
-    // Up to the second, it alone, and what is older.
-    assert_eq!(world.sandbox.logs_stats().started, 4);
+    for (order, started) in ORDERS.into_iter().zip([4, 8]) {
+        let answer = world.ask(alice_in(order)).await;
+        assert_all_in(order, &answer, &world);
+        // Up to the second, it alone, and what is beyond it.
+        assert_eq!(world.sandbox.logs_stats().started, started);
+    }
+}
+
+/// What is delivered at the very beginning of a second is returned by the query of the second before
+/// too: it comes once, and holds up nothing.
+#[tokio::test]
+async fn the_first_millisecond_of_the_next_second_comes_once() {
+    let mut config = sandbox(2, 5100);
+    if let Data::Files { files, .. } = &mut config.data {
+        let begins: jiff::Timestamp = "2026-10-20T00:06:00Z".parse().unwrap();
+        for file in files {
+            let first = file.key.ends_with("/0.json.gz");
+            let before = if first {
+                PART_OF_A_SECOND
+            } else {
+                SignedDuration::ZERO
+            };
+            file.delivered_at = begins - before;
+        }
+    }
+    let world = world(config, INSIGHTS).await;
+    for order in ORDERS {
+        let answer = world.ask(alice_in(order)).await;
+        assert_all_in(order, &answer, &world);
+    }
 }
 
 /// Cut anywhere, the two streams are the whole: also where events wait for others that happened
@@ -247,7 +277,7 @@ async fn a_search_that_is_cut_goes_on_in_the_log_group() {
 fn delay(config: &mut SandboxConfig) {
     if let Data::Files { files, .. } = &mut config.data {
         for file in files.iter_mut().step_by(2) {
-            file.delivered_at += jiff::SignedDuration::from_mins(30);
+            file.delivered_at += SignedDuration::from_mins(30);
         }
     }
 }

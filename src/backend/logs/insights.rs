@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::group::LogGroup;
 use super::insights_query::query;
-use super::insights_rows::{Ended, Rows};
+use super::insights_rows::{Ended, ROWS_OF_A_SECOND, Rows};
 use super::need::Need;
 use super::remote::InsightsCall;
 use super::window::Window;
@@ -26,16 +26,13 @@ use crate::backend::remote_query::{Reaper, RemoteQuery, Started};
 use crate::backend::{Page, PageCost, ScanError, ScanReader, SearchContext};
 use crate::federation::Behalf;
 use crate::plan::{Reason, ReasonCode};
-use crate::query::{AccountId, SearchOrder, TimeRange};
+use crate::query::{AccountId, EventTime, SearchOrder, TimeRange};
 
 /// A step that waits for something else than an answer of AWS ends after this long.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
 /// Rows that a query is asked for: one that has more is split in time.
 const ROWS: u32 = 10_000;
-
-/// Rows of a single second, which cannot be split: AWS's most.
-const ROWS_OF_A_SECOND: u32 = 100_000;
 
 /// Rows of one answer.
 const PAGE: i32 = 1_000;
@@ -136,7 +133,7 @@ impl InsightsReader {
             .query()
             .query_string(query(&self.scan.needs, order, rows))
             .start_time(first.second())
-            .end_time(last.second());
+            .end_time(end_time(last));
         let call = InsightsCall {
             client,
             input: Box::new(input),
@@ -148,7 +145,7 @@ impl InsightsReader {
     }
 
     fn rows_asked(&self) -> u32 {
-        if self.window.is_a_second() {
+        if self.window.is_a_second() || self.rows.were_all_beyond() {
             ROWS_OF_A_SECOND
         } else {
             ROWS
@@ -311,6 +308,14 @@ impl InsightsScan {
             )
         }
     }
+}
+
+/// What to ask for, so that `last` is read to its end. `endTime` is in seconds, and what it includes
+/// of its second is the first millisecond alone: "EndTime is inclusive but not at second level.
+/// Internally they convert to milliseconds straight" (the CloudWatch team in aws/aws-sdk#280). So it
+/// is the second after: [`Rows`] leaves out what comes of that.
+fn end_time(last: EventTime) -> i64 {
+    last.second() + 1
 }
 
 fn wait_for_permit(group: &LogGroup) -> State {

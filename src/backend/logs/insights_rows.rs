@@ -13,18 +13,32 @@ use super::group::LogGroup;
 use super::window::Window;
 use crate::backend::{PageCost, SearchContext};
 use crate::plan::{Reason, ReasonCode};
-use crate::query::{AccountId, Event, EventTime, RecordView};
+use crate::query::{AccountId, Event, EventTime, RecordView, SearchOrder};
+
+/// Rows of a single second, which cannot be split, and where what is returned of the second after
+/// the window is more than a query is asked for: AWS's most.
+pub(super) const ROWS_OF_A_SECOND: u32 = 100_000;
 
 /// Takes rows as they come. Those of the last second are kept back: if the query had more rows than
 /// it was asked for, that second is read again whole.
+///
+/// Rows after the last second that was queried are counted, for they are of the rows that the query
+/// was asked for, and left out: a query returns the first millisecond of the second after it too.
 #[derive(Debug)]
 pub(super) struct Rows {
     log_group: Arc<str>,
     events: Events,
+    order: SearchOrder,
     asked: u32,
     /// The edge of the window when the query began.
     edge: EventTime,
+    /// The last second that is queried.
+    last: EventTime,
     taken: u64,
+    /// Those of `taken` that lie after the last second.
+    beyond: u64,
+    /// The query before returned no other rows, and not all of them.
+    were_all_beyond: bool,
     /// Rows that matched, as AWS counts them.
     matched: u64,
     /// The last second, and its rows.
@@ -56,9 +70,13 @@ impl Rows {
         Self {
             log_group: Arc::clone(&group.name),
             events: Events::new(Arc::clone(group), keep_record, Some(accounts)),
+            order: search.query.order,
             asked: 0,
             edge: window.edge(),
+            last: window.query().1,
             taken: 0,
+            beyond: 0,
+            were_all_beyond: false,
             matched: 0,
             kept: None,
         }
@@ -68,9 +86,18 @@ impl Rows {
     pub fn begin(&mut self, asked: u32, window: Window) {
         self.asked = asked;
         self.edge = window.edge();
+        self.last = window.query().1;
         self.taken = 0;
+        self.beyond = 0;
+        self.were_all_beyond = false;
         self.matched = 0;
         self.kept = None;
+    }
+
+    /// Whether the query before came no further than what lies beyond the window: the next is to be
+    /// asked for as many rows as there may be.
+    pub fn were_all_beyond(&self) -> bool {
+        self.were_all_beyond
     }
 
     /// Takes one answer's rows; returns the events of those seconds that are over.
@@ -88,6 +115,10 @@ impl Rows {
         for fields in answer.results() {
             self.taken += 1;
             let (second, row) = row(fields).ok_or_else(|| self.unknown(query_id))?;
+            if second > self.last {
+                self.beyond += 1;
+                continue;
+            }
             match &mut self.kept {
                 Some((last, rows)) if *last == second => rows.push(row),
                 kept => {
@@ -109,12 +140,24 @@ impl Rows {
         cost: &mut PageCost,
     ) -> Result<Ended, Reason> {
         let kept = self.kept.take();
-        let has_more = self.taken >= u64::from(self.asked) || self.matched > self.taken;
+        let has_more = if self.taken >= u64::from(self.asked) {
+            // Oldest first, what lies beyond the window comes after all of it.
+            self.order == SearchOrder::NewestFirst || self.beyond == 0
+        } else {
+            self.matched > self.taken
+        };
         if !has_more {
             let rows = kept.map(|(_, rows)| rows).unwrap_or_default();
             return Ok(Ended {
                 events: read(&mut self.events, rows, query_id, cost),
                 is_all: window.finish(),
+            });
+        }
+        if kept.is_none() && self.beyond > 0 && self.asked < ROWS_OF_A_SECOND {
+            self.were_all_beyond = true;
+            return Ok(Ended {
+                events: Vec::new(),
+                is_all: false,
             });
         }
         if window.is_a_second() || kept.is_none() {
