@@ -304,7 +304,8 @@ impl PageCost {
 pub struct ScanError {
     /// Why, and what to do.
     pub reason: Reason,
-    /// The scan turned out not to apply: a Region that is disabled in the account.
+    /// The scan turned out not to apply: a Region that is disabled in the account, of which event
+    /// history shows nothing. What it had before may be held elsewhere.
     pub not_applicable: bool,
     /// The first second, in the search's order, that was not read to its end; `None` where only the
     /// bound of the last page is known.

@@ -98,7 +98,8 @@ pub enum OutcomeState {
     Failed,
     /// Nobody was asked: a gap.
     Skipped,
-    /// There is nothing to ask: a Region that is disabled in the account.
+    /// There is nothing to ask: a Region that is disabled in the account, as far as no archive or log
+    /// group holds what it had before.
     NotApplicable,
     /// The scan did not read it, and another one did instead: the archive or log group that is named,
     /// whose own outcome says how that ended.

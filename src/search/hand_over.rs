@@ -12,7 +12,7 @@ use super::merge::Lane;
 use super::outcomes::Handed;
 use super::running::Running;
 use crate::plan::hand_over::{ReceiverId, Rest, Rests, Taking};
-use crate::plan::{Reason, ReasonCode, Scan, ScanId, ScanTarget};
+use crate::plan::{OutcomeState, Reason, ReasonCode, Scan, ScanId, ScanTarget};
 use crate::query::TimeRange;
 use crate::telemetry::metrics::ScanEnd;
 
@@ -33,17 +33,31 @@ struct Gathering {
 }
 
 impl Running {
-    /// Gives a part of a scan of event history, which it cannot read, to those who hold it. Returns
-    /// what nobody takes over.
-    pub fn hand_over(&mut self, lane: Lane, rest: TimeRange, reason: &Reason) -> Vec<TimeRange> {
+    /// Gives a part of a scan of event history, which it cannot read, to those who hold it: events
+    /// that those lack end as `lacking`. Returns what nobody takes over.
+    pub fn hand_over(
+        &mut self,
+        lane: Lane,
+        rest: TimeRange,
+        reason: &Reason,
+        lacking: OutcomeState,
+    ) -> Vec<TimeRange> {
         // Nothing more may be asked of those whose bytes are spent.
         if self.scan_bytes_spent.is_some() {
             return vec![rest];
         }
         let id = self.plan.scans[lane].id;
         let divided = self.plan.receivers.divide(id, rest, Taking::Anyone);
-        self.give(lane, divided.given, reason, false);
+        self.give(lane, divided.given, reason, lacking, false);
         divided.kept
+    }
+
+    /// Whether some of this part of a scan of event history is held elsewhere, and yet nobody may be
+    /// asked for it.
+    pub fn is_withheld(&self, lane: Lane, rest: TimeRange) -> bool {
+        let id = self.plan.scans[lane].id;
+        let divided = self.plan.receivers.divide(id, rest, Taking::Anyone);
+        self.scan_bytes_spent.is_some() && !divided.given.is_empty()
     }
 
     /// Gives what is left of a scan of event history that has turned out long to those who hold
@@ -127,7 +141,7 @@ impl Running {
                 self.routing.max_lookup_pages
             ),
         );
-        self.give(lane, divided.given, &reason, true);
+        self.give(lane, divided.given, &reason, OutcomeState::Failed, true);
         for range in divided.kept {
             self.lanes[lane].reads_elsewhere(range);
             let scan = |id| Scan {
@@ -153,6 +167,7 @@ impl Running {
         lane: Lane,
         given: Vec<(ReceiverId, TimeRange)>,
         reason: &Reason,
+        lacking: OutcomeState,
         long: bool,
     ) {
         let ScanTarget::EventHistory {
@@ -185,8 +200,10 @@ impl Running {
                 range,
                 to: receiver,
                 reason: reason.clone(),
+                lacking,
             };
-            let told = self.lanes[lane].hand_over(&self.plan.scans[lane], handed);
+            let mut told = self.lanes[lane].hand_over(&self.plan.scans[lane], handed);
+            told.retain(|outcome| outcome.state != OutcomeState::NotApplicable);
             self.untold.extend(told);
             self.tell_soon();
         }

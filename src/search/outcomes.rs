@@ -38,6 +38,8 @@ pub struct Handed {
     pub to: Receiver,
     /// Why the scan does not.
     pub reason: Reason,
+    /// What becomes of the events that the other does not hold: failed or not applicable.
+    pub lacking: OutcomeState,
 }
 
 #[derive(Debug, Clone)]
@@ -256,7 +258,12 @@ fn passed_over(scan: &Scan, lost: &Lost) -> ScanOutcome {
 /// What a scan hands over is an outcome that says who reads it, and what that one does not hold is as
 /// unread as if nobody did.
 fn handed_over(scan: &Scan, handed: &Handed) -> Vec<ScanOutcome> {
-    let Handed { range, to, reason } = handed;
+    let Handed {
+        range,
+        to,
+        reason,
+        lacking,
+    } = handed;
     let (archive, log_group) = match &to.store {
         ReceiverStore::Archive(archive) => (Some(archive.name.clone()), None),
         ReceiverStore::LogGroup(log_group) => (None, Some(log_group.name.clone())),
@@ -270,7 +277,7 @@ fn handed_over(scan: &Scan, handed: &Handed) -> Vec<ScanOutcome> {
     let lacking = to.lacks.iter().map(|events| ScanOutcome {
         asked: *range,
         events: events.clone(),
-        ..failed(scan, reason.clone())
+        ..blank(scan, *lacking, Some(reason.clone()))
     });
     std::iter::once(handed).chain(lacking).collect()
 }

@@ -92,9 +92,24 @@ impl Running {
                 "; not all of what was handed over here was read by then: ask for it again",
             );
         }
+        // What others hold does apply, though event history no longer shows it.
+        if error.not_applicable && rest.is_some_and(|rest| self.is_withheld(lane, rest)) {
+            error.not_applicable = false;
+            error.reason.message.push_str(
+                "; what an archive or log group holds of it was not asked for, because the bytes \
+                 that may be scanned are spent",
+            );
+        }
+        let lacking = if error.not_applicable {
+            OutcomeState::NotApplicable
+        } else {
+            OutcomeState::Failed
+        };
         let mut end = end_of(&error);
-        if let Some(rest) = rest.filter(|_| !error.not_applicable)
-            && self.hand_over(lane, rest, &error.reason).is_empty()
+        if let Some(rest) = rest
+            && self
+                .hand_over(lane, rest, &error.reason, lacking)
+                .is_empty()
         {
             end = ScanEnd::HandedOver;
         }
@@ -133,7 +148,8 @@ impl Running {
 
     /// A scan goes on without seconds that it can no longer read.
     pub fn lose(&mut self, lane: Lane, lost: &Lost) {
-        for range in self.hand_over(lane, lost.range, &lost.reason) {
+        let lacking = OutcomeState::Failed;
+        for range in self.hand_over(lane, lost.range, &lost.reason, lacking) {
             let reason = lost.reason.clone();
             let outcome = self.lanes[lane].lose(&self.plan.scans[lane], Lost { range, reason });
             self.untold.push(outcome);

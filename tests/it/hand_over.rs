@@ -237,3 +237,65 @@ async fn what_the_archive_took_over_is_verified_too() {
     }
     assert!(!outcome.unverified.is_empty());
 }
+
+/// What a Region had before it was disabled is where other Regions' events of the past are.
+#[tokio::test]
+async fn a_region_that_was_disabled_is_read_from_who_holds_it() {
+    let setups = [
+        (with_archive(), "archive"),
+        (
+            Setup::with_log_group(LogGroupSetup::read_with("filter")),
+            "group",
+        ),
+    ];
+    for (setup, store) in setups {
+        let mut config = sandbox(&accounts(2), &["eu-west-1", "me-south-1"], 20);
+        config.faults.disabled_regions.insert("me-south-1".into());
+        config.logs.filter_rate = None;
+        let world = World::start(config, &setup).await;
+        for order in ORDERS {
+            let answer = world.ask(settled(order)).await;
+            assert_whole(&answer, &world, order);
+            let handed = outcomes(&answer, OutcomeState::HandedOver);
+            assert_eq!(handed.len(), 2);
+            for outcome in handed {
+                let reader = (outcome.archive.as_deref()).or(outcome.log_group.as_deref());
+                assert_eq!(reader, Some(store));
+                let reason = outcome.reason.as_ref().unwrap();
+                assert_eq!(reason.code, ReasonCode::RegionDisabled);
+            }
+            assert!(outcomes(&answer, OutcomeState::NotApplicable).is_empty());
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_holds_of_a_disabled_region_does_not_apply() {
+    let mut config = sandbox(&accounts(2), &["eu-west-1", "me-south-1"], 3);
+    config.faults.disabled_regions.insert("me-south-1".into());
+    let world = World::start(config, &with_archive()).await;
+    let answer = world.ask(alice()).await;
+    assert_events(&answer, &held(&world.sandbox, ""));
+    assert!(answer.complete(), "{:#?}", answer.outcomes());
+    let left = outcomes(&answer, OutcomeState::NotApplicable);
+    assert_eq!(left.len(), 2);
+    for outcome in left {
+        let seconds = outcome.asked.duration().as_secs();
+        assert!((3_500..=3_600).contains(&seconds), "{}", outcome.asked);
+    }
+    let before = queries(&world);
+    let answer = world
+        .ask(EventQuery {
+            backends: vec![BackendKind::EventHistory],
+            ..settled(SearchOrder::NewestFirst)
+        })
+        .await;
+    assert!(answer.complete(), "{:#?}", answer.outcomes());
+    let left = outcomes(&answer, OutcomeState::NotApplicable);
+    assert_eq!(left.len(), 2);
+    for outcome in left {
+        let message = &outcome.reason.as_ref().unwrap().message;
+        assert!(message.contains("event history"), "{message}");
+    }
+    assert_eq!(queries(&world), before);
+}

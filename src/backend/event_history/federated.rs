@@ -288,7 +288,7 @@ impl InRegion {
             }
             Err(error) => {
                 self.cost.add(&error.cost);
-                // A disabled Region has no events, and those of the past are nowhere to be had.
+                // What a disabled Region had is not looked up, and what is past is nowhere to be had.
                 if !error.not_applicable && error.reason.code != ReasonCode::AgedOut {
                     self.unsought = Some(in_short(&error.reason));
                 }

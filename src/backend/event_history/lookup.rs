@@ -282,7 +282,8 @@ impl Shared {
             Ok(()) => NoPage::RegionDisabled(Reason {
                 code: ReasonCode::RegionDisabled,
                 message: format!(
-                    "Region {region} is not enabled in account {account}: it has no events there"
+                    "Region {region} is not enabled in account {account}: event history has nothing \
+                     of it there"
                 ),
                 ..reason
             }),
