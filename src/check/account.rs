@@ -146,6 +146,12 @@ async fn event_history(checker: Arc<Checker>, account: AccountFacts, caller: Arc
             Finding::failed(about, Probe::EventHistory, reason, policies)
         })
         .collect();
+    if let Some(reason) = account.regions_unknown.clone() {
+        let policies = policy::missing(&reason, "account:ListRegions", access.as_ref());
+        let about = subject(&account, account.regions.clone());
+        let unknown = Finding::failed(about, Probe::EventHistory, reason, policies);
+        findings.push(unknown);
+    }
     if !(answers.answer.is_empty() && answers.disabled.is_empty()) {
         findings.push(answered(&account, answers));
     }

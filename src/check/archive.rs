@@ -229,7 +229,11 @@ impl Asked {
             Vec::new()
         };
         let missing = told(missing, &self.probe.name());
-        if missing.is_empty() {
+        if over.first > over.last {
+            detail.push_str(
+                "no day that is over was looked at: its log files may still come (ask about more days)",
+            );
+        } else if missing.is_empty() {
             let _ = write!(
                 detail,
                 "log files of each of {} accounts and every day from {} to {}",

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | what event history would read | is not asked of it |
 //! | what something else holds | read there all the same |
-//! | what nobody holds | an accepted gap, with the configured reason |
+//! | management events that nobody holds | an accepted gap, with the configured reason |
+//! | other events that nobody holds | a gap as anywhere else: event history has none |
 //! | what the request's own `backends` or an unusable archive leaves out | a gap as anywhere else |
 
 use jiff::Timestamp;

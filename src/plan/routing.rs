@@ -131,7 +131,8 @@ impl<'a> Router<'a> {
         for &category in &self.categories {
             let first = pieces.len();
             for range in self.cuts() {
-                let owner = self.accept(cell, self.owner(cell, category, range.start()));
+                let owner = self.owner(cell, category, range.start());
+                let owner = self.accept(cell, category, owner);
                 match pieces[first..].last_mut() {
                     Some(last) if last.owner == owner => {
                         if let Some(joined) = TimeRange::new(last.range.start(), range.end()) {
@@ -150,7 +151,7 @@ impl<'a> Router<'a> {
             .iter()
             .flat_map(|piece| self.not_held(piece))
             .map(|piece| Piece {
-                owner: self.accept(cell, piece.owner),
+                owner: self.accept(cell, piece.category, piece.owner),
                 ..piece
             })
             .collect();
@@ -390,10 +391,12 @@ impl<'a> Router<'a> {
     }
 
     /// Puts a gap down to the configuration where that accepts it.
-    fn accept(&self, cell: Cell<'_>, mut owner: Owner) -> Owner {
-        if let Owner::Gap {
-            backend, reason, ..
-        } = &mut owner
+    fn accept(&self, cell: Cell<'_>, category: EventCategory, mut owner: Owner) -> Owner {
+        // Only what event history could have held is missing because it is closed.
+        if category == EventCategory::Management
+            && let Owner::Gap {
+                backend, reason, ..
+            } = &mut owner
         {
             let (account, region) = (cell.account.id, cell.region);
             let accepted = self.accepted.reason_for(account, region, *backend, reason);

@@ -118,14 +118,70 @@ fn of_same_trails(declared: &Declared, trails: &[&TrailFacts]) -> Vec<Disagreeme
         }];
     }
     let mut found: Vec<Disagreement> = regions(declared, trails).into_iter().collect();
-    let selected: Vec<&Selected> = trails.iter().flat_map(|trail| &trail.records).collect();
-    for category in &declared.categories {
-        let of_category: Vec<&Selected> = (selected.iter().copied())
-            .filter(|selected| selected.category == *category)
-            .collect();
-        found.extend(kinds(declared, *category, &of_category));
+    // The same is told once, of all Regions in which it holds.
+    let places = recorded_alike(declared, trails);
+    let mut by_place: Vec<(Disagreement, Vec<&str>)> = Vec::new();
+    for (place, trails) in &places {
+        for category in &declared.categories {
+            let selected = trails.iter().flat_map(|trail| &trail.records);
+            let of_category: Vec<&Selected> = selected
+                .filter(|selected| selected.category == *category)
+                .collect();
+            for disagreement in kinds(declared, *category, &of_category) {
+                match by_place.iter_mut().find(|(told, _)| *told == disagreement) {
+                    Some((_, told_in)) => told_in.push(place),
+                    None => by_place.push((disagreement, vec![place])),
+                }
+            }
+        }
     }
+    let told = by_place.into_iter().map(|(told, told_in)| Disagreement {
+        what: if told_in.len() == places.len() {
+            told.what
+        } else {
+            format!("{} (in {})", told.what, told_in.join(", "))
+        },
+        ..told
+    });
+    found.extend(told);
     found
+}
+
+/// The Regions that are declared, by the trails that record them: each home of a trail of one Region,
+/// and all the others, which only multi-Region trails record.
+fn recorded_alike<'a>(
+    declared: &Declared,
+    trails: &[&'a TrailFacts],
+) -> Vec<(String, Vec<&'a TrailFacts>)> {
+    let of_one: BTreeSet<&Region> = (trails.iter())
+        .filter(|trail| !trail.is_multi_region)
+        .filter_map(|trail| trail.home_region.as_ref())
+        .collect();
+    let is_declared =
+        |region: &Region| (declared.regions.as_ref()).is_none_or(|all| all.contains(region));
+    let recording = |region: Option<&Region>| -> Vec<&TrailFacts> {
+        let records = |trail: &&TrailFacts| {
+            trail.is_multi_region || (region.is_some() && trail.home_region.as_ref() == region)
+        };
+        trails.iter().copied().filter(records).collect()
+    };
+    let mut places: Vec<(String, Vec<&TrailFacts>)> = (of_one.iter())
+        .filter(|region| is_declared(region))
+        .map(|region| (region.to_string(), recording(Some(region))))
+        .collect();
+    let has_others = (declared.regions.as_ref())
+        .is_none_or(|all| all.iter().any(|region| !of_one.contains(region)));
+    let others = recording(None);
+    // Without a multi-Region trail it is told already that they are not recorded.
+    if has_others && !others.is_empty() {
+        let place = if of_one.is_empty() {
+            "every Region"
+        } else {
+            "the other Regions"
+        };
+        places.push((place.to_owned(), others));
+    }
+    places
 }
 
 /// What of the recorded data events a declaration cannot say, in words: which resources they are of.
@@ -285,6 +341,37 @@ mod tests {
         let accounts = ["111122223333", "444455556666"].map(|id| id.parse().unwrap());
         let found = disagreements(archive, &accounts.into(), &[trail]);
         found.into_iter().map(|it| it.what).collect()
+    }
+
+    #[test]
+    fn what_is_recorded_in_one_region_is_not_recorded_in_the_others() {
+        let writes = trail(vec![selected(Some(false), &[], &[])]);
+        let all_at_home = TrailFacts {
+            is_multi_region: false,
+            ..trail(vec![selected(None, &[], &[])])
+        };
+        let accounts = BTreeSet::from(["111122223333".parse().unwrap()]);
+        let told = |declared: &Declared| -> Vec<String> {
+            let trails = [writes.clone(), all_at_home.clone()];
+            let found = disagreements(declared, &accounts, &trails);
+            found.into_iter().map(|it| it.what).collect()
+        };
+        assert_eq!(
+            told(&archive(|_| {})),
+            [
+                "holds.reads is true, yet no read-only Management events are recorded (in the other Regions)"
+            ]
+        );
+        let home = |it: &mut Declared| it.regions = Some(["eu-west-1".parse().unwrap()].into());
+        assert_eq!(told(&archive(home)), [""; 0]);
+        let two = |it: &mut Declared| {
+            it.regions = Some(
+                ["eu-west-1", "us-east-1"]
+                    .map(|it| it.parse().unwrap())
+                    .into(),
+            );
+        };
+        assert_eq!(told(&archive(two)).len(), 1);
     }
 
     #[test]

@@ -321,7 +321,7 @@ impl Engine {
             let selected = select(inventory)?;
             Ok(selected.iter().map(|account| account.id).collect())
         };
-        let (access, _) = self.access(&caller, &question, ids)?;
+        let (access, out_of_date) = self.access(&caller, &question, ids)?;
         let selected = select(&access.inventory)?;
         let limit = self.shared.parts.limits.max_accounts;
         if selected.len() > limit {
@@ -339,7 +339,11 @@ impl Engine {
         if (query.resume.as_ref()).is_some_and(|resume| resume.scope_digest != digest) {
             return Err(Refusal::ScopeChanged);
         }
-        let accounts = Accounts { selected, access };
+        let accounts = Accounts {
+            selected,
+            access,
+            out_of_date: out_of_date.filter(|_| query.account_ids.is_empty()),
+        };
         Ok(Scope {
             query,
             caller,
@@ -407,6 +411,19 @@ pub(super) struct Accounts {
     pub selected: Vec<AccountFacts>,
     /// All that its caller may read.
     pub access: Access,
+    /// Where all are asked about: why there may be more by now.
+    pub out_of_date: Option<Reason>,
+}
+
+impl Accounts {
+    /// That there may be more accounts than are read, in words.
+    pub fn warning(&self) -> Option<String> {
+        let reason = self.out_of_date.as_ref()?;
+        Some(format!(
+            "the accounts could not be listed anew, and those that have joined since are not read: {}",
+            reason.message
+        ))
+    }
 }
 
 impl From<NotSelected> for Refusal {

@@ -95,8 +95,10 @@ impl Engine {
         };
         let left = left_until(deadline);
         let limit = shared.parts.limits.facts_timeout.min(left);
+        let warning = accounts.warning();
         let facts = shared.read_facts(accounts.selected, limit).await;
-        let plan = crate::plan::plan(&query, &facts, now);
+        let mut plan = crate::plan::plan(&query, &facts, now);
+        plan.warnings.extend(warning);
         let (probes, probe) = if let Some(admitted) = &admitted {
             // Whatever the order of the search, density is read from the newest page.
             let newest_first = EventQuery {

@@ -131,7 +131,8 @@ impl Search {
                 .read_facts(self.accounts.selected.clone(), limit),
             read_key_owners(&self.shared, &self.context, &self.accounts.access, limit),
         );
-        let plan = crate::plan::plan(query, &facts, now);
+        let mut plan = crate::plan::plan(query, &facts, now);
+        plan.warnings.extend(self.accounts.warning());
         self.observed.planned(&plan);
         let tokens = TokenWriter::new(query, self.scope, plan.horizon);
         let names: BTreeMap<AccountId, Option<Arc<str>>> = (self.accounts.selected.iter())

@@ -396,6 +396,42 @@ async fn an_archive_that_claims_too_early_a_first_day_or_has_stopped_growing_is_
 }
 
 #[tokio::test]
+async fn an_account_whose_regions_cannot_be_listed_is_not_fine() {
+    let mut sandbox = sandbox(&[]);
+    sandbox
+        .faults
+        .denied_actions
+        .insert("account:ListRegions".into(), Denial::NotAllowed);
+    let world = World::configured(sandbox, |config| {
+        config["regions"] = json!("all");
+        config["archives"] = json!([]);
+    })
+    .await;
+    world._assembly.accounts_known().await.unwrap();
+    let report = world.check().await;
+    let unknown = report.of(CheckProbe::EventHistory);
+    assert_eq!(unknown.len(), ACCOUNTS.len(), "{:#?}", report.findings);
+    for finding in unknown {
+        assert_eq!(finding.state(), CheckState::NeedsFix);
+        let text = format!("{finding:?}");
+        assert!(text.contains("account:ListRegions"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_day_that_is_not_over_is_not_called_looked_at() {
+    let world = World::start(sandbox(&[])).await;
+    let asked = CheckAccountsRequest {
+        days: Some(1),
+        ..CheckAccountsRequest::default()
+    };
+    let report = world.ask(asked).await;
+    let finding = report.only(CheckProbe::LogFiles);
+    let text = format!("{finding:?}");
+    assert!(text.contains("no day that is over was looked at"), "{text}");
+}
+
+#[tokio::test]
 async fn a_region_that_is_disabled_is_not_to_be_fixed() {
     let mut config = sandbox(&[]);
     config.faults.disabled_regions.insert("ap-east-1".into());

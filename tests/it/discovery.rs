@@ -184,6 +184,26 @@ async fn a_refresh_that_fails_keeps_what_was_known_and_says_so() {
     assert_eq!(degraded.inventory.unwrap().accounts.len(), 3);
     let (_, told) = world.assembly.engine.inventory().unwrap();
     assert!(told.is_some());
+    let engine = &world.assembly.engine;
+    let known = world.inventory().await.accounts[0].id;
+    for (asked, is_told) in [(Vec::new(), true), (vec![known], false)] {
+        let mut query = question(
+            Vec::new(),
+            range("2026-10-01T00:00:00Z", "2026-10-02T00:00:00Z"),
+        );
+        query.account_ids = asked;
+        let caller = Arc::new(Caller::in_process());
+        let items = engine.search(query, caller, None).unwrap();
+        let items: Vec<SearchItem> = items.collect().await;
+        let Some(SearchItem::Plan(plan)) = items.first() else {
+            panic!("{items:?}")
+        };
+        let told = plan
+            .warnings
+            .iter()
+            .any(|it| it.contains("could not be listed anew"));
+        assert_eq!(told, is_told, "{:?}", plan.warnings);
+    }
 
     let gone = world.sandbox.accounts()[2].id.clone();
     world.sandbox.organizations().change(|directory| {

@@ -15,6 +15,8 @@ use crate::plan::facts::AccountFacts;
 use crate::plan::{Reason, ReasonCode};
 use crate::query::{AccountId, Region};
 
+/// What an account said so long ago is not all that it has: Regions may have been enabled since.
+const REGIONS_STALE: Duration = REGIONS_LIVE.saturating_mul(2);
 /// Accounts asked at the same time.
 const AT_ONCE: usize = 16;
 /// An account that does not answer all pages within this is asked again later.
@@ -26,7 +28,7 @@ pub(super) struct KnownRegions(HashMap<AccountId, (Instant, Vec<Region>)>);
 
 impl KnownRegions {
     /// Fills in the Regions of the accounts that are to be asked for them. An account that does not
-    /// answer keeps what it said before; one that never did says why.
+    /// answer keeps what it said before; one that never did, or not for long, says why.
     pub async fn learn(&mut self, federation: &Federation, accounts: &mut [AccountFacts]) {
         let due: Vec<AccountId> = accounts
             .iter()
@@ -63,13 +65,28 @@ impl KnownRegions {
             let Some(fallback) = federation.rules().asks_for_regions(account.id) else {
                 continue;
             };
-            if let Some((_, regions)) = self.0.get(&account.id) {
-                account.regions.clone_from(regions);
-            } else {
-                account.regions = fallback.to_vec();
-                account.regions_unknown = failed.remove(&account.id).map(|r| told(r, fallback));
-            }
+            let known = self.0.get(&account.id);
+            let known = known.map(|(asked_at, regions)| (asked_at.elapsed(), &**regions));
+            let failure = failed.remove(&account.id);
+            (account.regions, account.regions_unknown) = regions(known, failure, fallback);
         }
+    }
+}
+
+/// The Regions to read, and why there may be more: of what an account said so long ago, whether asking it
+/// anew failed, and what stands in for the Regions of one that never answered.
+fn regions(
+    known: Option<(Duration, &[Region])>,
+    failure: Option<Reason>,
+    fallback: &[Region],
+) -> (Vec<Region>, Option<Reason>) {
+    match known {
+        Some((age, known)) if age < REGIONS_STALE => (known.to_vec(), None),
+        Some((_, known)) => (known.to_vec(), failure.map(|reason| told(reason, known))),
+        None => (
+            fallback.to_vec(),
+            failure.map(|reason| told(reason, fallback)),
+        ),
     }
 }
 
@@ -138,4 +155,27 @@ async fn enabled_regions(
     regions.sort_unstable();
     regions.dedup();
     Ok(regions)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_account_said_long_ago_is_read_and_not_called_all() {
+        let known: Vec<Region> = vec!["eu-west-1".parse().unwrap()];
+        let denied = || Some(Reason::new(ReasonCode::AccessDenied, "not authorized"));
+        let minute = Duration::from_mins(1);
+        for (age, failure, is_all) in [
+            (REGIONS_LIVE.saturating_sub(minute), None, true),
+            (REGIONS_LIVE + Duration::from_secs(1), denied(), true),
+            (REGIONS_STALE, denied(), false),
+        ] {
+            let (read, unknown) = regions(Some((age, &known)), failure, &[]);
+            assert_eq!(read, known);
+            assert_eq!(unknown.is_none(), is_all, "{age:?}: {unknown:?}");
+        }
+        let (read, unknown) = regions(None, denied(), &[]);
+        assert!(read.is_empty() && unknown.is_some());
+    }
 }

@@ -40,6 +40,24 @@ fn what_nobody_else_holds_is_an_accepted_gap_with_its_reason() {
 }
 
 #[test]
+fn events_that_event_history_never_has_are_missing_all_the_same() {
+    let facts = closed(facts(), date(2026, 11, 22));
+    let mut query = EventQuery {
+        account_ids: vec![account(1)],
+        ..ask(user("alice"), 24, 0)
+    };
+    query.filter.categories = vec![EventCategory::Management, EventCategory::Data];
+    let plan = plan(&query, &facts, now());
+    assert_eq!(
+        told(&plan),
+        [
+            "[-24, -0) nobody 1 Management: AcceptedGap",
+            "[-24, -0) nobody 1 Data: NoBackend",
+        ]
+    );
+}
+
+#[test]
 fn what_an_archive_holds_is_read_there() {
     let facts = with(closed(facts(), date(2026, 11, 22)), archive("trail"));
     let plan = plan(&ask(user("alice"), 24, 0), &facts, now());
