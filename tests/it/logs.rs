@@ -238,6 +238,27 @@ async fn the_first_millisecond_of_the_next_second_comes_once() {
     }
 }
 
+/// After a refused page token a new read returns what the pages before it left of a millisecond,
+/// whether AWS includes the last millisecond that it is asked for or not.
+#[tokio::test]
+async fn a_refused_page_token_loses_nothing_of_a_millisecond() {
+    for end_time_excluded in [false, true] {
+        // 80 events in each millisecond, and pages that end within one: with an event of alice, so
+        // that what is read anew begins there.
+        let mut config = sandbox(3, 20);
+        config.logs.scanned_events_per_page = 130;
+        config.logs.page_token_uses = Some(0);
+        config.logs.end_time_excluded = end_time_excluded;
+        let world = world(config, FILTER).await;
+        for order in ORDERS {
+            let answer = world.ask(alice_in(order)).await;
+            assert_all_in(order, &answer, &world);
+            // Three pages, where two would do, and two tokens that were refused.
+            assert!(answer.summary().requests >= 5);
+        }
+    }
+}
+
 /// Cut anywhere, the two streams are the whole: also where events wait for others that happened
 /// before them and were delivered after them.
 #[tokio::test]

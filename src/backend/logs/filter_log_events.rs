@@ -108,9 +108,7 @@ impl FilterReader {
             match self.page(&cursor, cost).await? {
                 Ok(output) => break output,
                 Err(failed) if cursor.may_restart(&failed) => {
-                    cursor.token = None;
-                    cursor.asked = cursor.left;
-                    cursor.restarts += 1;
+                    cursor.begin_anew(self.newest_first());
                 }
                 Err(failed) => return Err(self.group.explain(failed.reason)),
             }
@@ -166,7 +164,8 @@ impl FilterReader {
         let at = self.farthest()?;
         let left = self.cursors[at].left;
         let delivered = if self.newest_first() {
-            self.seen.retain(|(time, _)| *time <= left.1);
+            // What is read anew begins a millisecond later.
+            self.seen.retain(|(time, _)| *time <= left.1 + 1);
             left.1
         } else {
             self.seen.retain(|(time, _)| *time >= left.0);
@@ -248,6 +247,16 @@ impl Cursor {
     fn may_restart(&self, failed: &AwsFailure) -> bool {
         let refused = failed.reason.aws_code.as_deref() == Some("InvalidParameterException");
         refused && self.token.is_some() && self.restarts < MOST_RESTARTS
+    }
+
+    /// Asks for what is left, without a token. Newest first, the last millisecond may have been read
+    /// in part: the request ends one later, because events at the very `endTime` are not returned
+    /// (aws/aws-cli#4262), though by its documentation they are. What comes twice is known.
+    fn begin_anew(&mut self, newest_first: bool) {
+        self.token = None;
+        self.asked = self.left;
+        self.asked.1 += i64::from(newest_first);
+        self.restarts += 1;
     }
 }
 

@@ -86,7 +86,12 @@ struct FilteredEvent<'a> {
 
 impl FilterLogEvents {
     /// Checks everything about the request but the log group, which is `group`.
-    pub fn check(self, group: &LogGroup, tokens: &PageTokens) -> Result<Reading, AwsError> {
+    pub fn check(
+        self,
+        group: &LogGroup,
+        tokens: &PageTokens,
+        end_time_excluded: bool,
+    ) -> Result<Reading, AwsError> {
         let limit = match self.limit {
             None => MAX_EVENTS,
             Some(limit) => usize::try_from(limit)
@@ -104,13 +109,14 @@ impl FilterLogEvents {
                 ));
             }
         }
-        let times = (
+        let mut times = (
             self.start_time.unwrap_or(0),
             self.end_time.unwrap_or(i64::MAX),
         );
         if times.0 > times.1 {
             return Err(invalid("startTime must not be after endTime."));
         }
+        times.1 -= i64::from(end_time_excluded);
         let asked = format!(
             "{} {:?} {:?} {:?} {:?} {:?} {:?}",
             group.arn,

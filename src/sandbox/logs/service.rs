@@ -36,6 +36,11 @@ pub struct LogsConfig {
     pub scanned_events_per_page: usize,
     /// FilterLogEvents calls a second for each account and Region; none: no quota.
     pub filter_rate: Option<f64>,
+    /// How often a page token of FilterLogEvents may be used; none: no limit.
+    pub page_token_uses: Option<u32>,
+    /// Whether FilterLogEvents leaves out what has the very `endTime`, as reported in
+    /// aws/aws-cli#4262: by its documentation, and by default, it does not.
+    pub end_time_excluded: bool,
     /// How many Insights queries of an account and Region may be scheduled or running; one more is
     /// `LimitExceededException`.
     pub active_queries: usize,
@@ -51,6 +56,8 @@ impl Default for LogsConfig {
             retention_days: 365,
             scanned_events_per_page: 10_000,
             filter_rate: Some(25.0),
+            page_token_uses: None,
+            end_time_excluded: false,
             active_queries: 100,
             running_queries: 4,
         }
@@ -91,7 +98,7 @@ impl LogsService {
             account_id: account_id.to_owned(),
             group: Arc::new(LogGroup::new(account_id, config.retention_days, files)),
             filter_rate: CallRate::new(config.filter_rate, 0.0, seed),
-            page_tokens: Arc::new(PageTokens::new(seed, PAGE_LIFETIME, None)),
+            page_tokens: Arc::new(PageTokens::new(seed, PAGE_LIFETIME, config.page_token_uses)),
             results_tokens: Arc::new(PageTokens::new(seed, RESULTS_LIFETIME, None)),
             faults,
             registry: Mutex::new(Registry::new(config.active_queries, config.running_queries)),
@@ -215,7 +222,7 @@ impl LogsService {
     ) -> Result<String, AwsError> {
         let (name, identifier) = (&request.log_group_name, &request.log_group_identifier);
         let group = Arc::clone(self.named(account_id, region, (name, identifier))?);
-        let reading = request.check(&group, &self.page_tokens)?;
+        let reading = request.check(&group, &self.page_tokens, self.config.end_time_excluded)?;
         let (tokens, scan) = (
             Arc::clone(&self.page_tokens),
             self.config.scanned_events_per_page,
