@@ -25,7 +25,7 @@ pub struct World {
     pub sandbox: Sandbox,
     client: IdentityTrailServiceClient<Channel>,
     _server: Server,
-    _assembly: Assembly,
+    assembly: Assembly,
 }
 
 /// What a check said, by what was probed.
@@ -88,7 +88,7 @@ impl World {
             sandbox,
             client: IdentityTrailServiceClient::new(channel),
             _server: server,
-            _assembly: assembly,
+            assembly,
         }
     }
 
@@ -407,7 +407,7 @@ async fn an_account_whose_regions_cannot_be_listed_is_not_fine() {
         config["archives"] = json!([]);
     })
     .await;
-    world._assembly.accounts_known().await.unwrap();
+    world.assembly.accounts_known().await.unwrap();
     let report = world.check().await;
     let unknown = report.of(CheckProbe::EventHistory);
     assert_eq!(unknown.len(), ACCOUNTS.len(), "{:#?}", report.findings);
