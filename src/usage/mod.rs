@@ -189,8 +189,9 @@ impl Usage {
     }
 
     fn account(&self, caller: &Caller) -> Result<Arc<Account>, Exceeded> {
-        let limits = self.limits.load();
         let mut callers = self.callers();
+        // Under the lock: whoever changes them resizes whom it finds there.
+        let limits = self.limits.load();
         if let Some(account) = callers.get(&caller.name) {
             return Ok(Arc::clone(account));
         }
@@ -392,6 +393,7 @@ impl Scope {
 #[cfg(test)]
 mod tests {
     use std::net::IpAddr;
+    use std::thread;
 
     use super::*;
 
@@ -471,6 +473,31 @@ mod tests {
         assert!(usage.admit(&caller(1)).is_err());
         drop(held);
         assert!(usage.admit(&caller(1)).is_ok());
+    }
+
+    #[test]
+    fn bounds_that_change_while_a_caller_comes_are_its_bounds_too() {
+        let searches = |limit| UsageLimits {
+            per_caller: Bounds {
+                searches: Some(limit),
+                ..Bounds::default()
+            },
+            ..UsageLimits::default()
+        };
+        let usage = Usage::new(searches(1));
+        for limit in 2..50 {
+            let comes = caller(u32::try_from(limit).unwrap());
+            let admitted = thread::scope(|scope| {
+                // As `set_limits` does, which resizes whom it finds.
+                let callers = usage.callers();
+                let admitted = scope.spawn(|| usage.admit(&comes).unwrap());
+                (0..1_000).for_each(|_| thread::yield_now());
+                usage.limits.store(Arc::new(searches(limit)));
+                drop(callers);
+                admitted.join().unwrap()
+            });
+            assert_eq!(admitted.in_use.own.searches.limit(), limit);
+        }
     }
 
     #[test]
