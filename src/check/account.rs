@@ -17,6 +17,7 @@ use crate::federation::Behalf;
 use crate::plan::facts::AccountFacts;
 use crate::plan::{Inventory, Reason, ReasonCode};
 use crate::query::{EventTime, Region};
+use crate::usage::InUse;
 
 /// Regions of one account that are asked at once.
 const REGIONS_AT_ONCE: usize = 8;
@@ -27,17 +28,18 @@ pub(super) fn jobs(
     inventory: &Inventory,
     request: &Request,
     caller: &Arc<Caller>,
+    in_use: &Arc<InUse>,
 ) -> Vec<Job> {
     let asked = &request.account_ids;
     (inventory.accounts.iter())
         .filter(|account| asked.is_empty() || asked.contains(&account.id))
         .map(|account| {
             let (checker, caller) = (Arc::clone(checker), Arc::clone(caller));
-            let account = account.clone();
+            let (account, in_use) = (account.clone(), Arc::clone(in_use));
             Job {
                 subject: subject(&account, Vec::new()),
                 probe: Probe::Credentials,
-                work: async move { credentials(checker, account, caller).await }.boxed(),
+                work: async move { credentials(checker, account, caller, in_use).await }.boxed(),
             }
         })
         .collect()
@@ -52,7 +54,12 @@ fn subject(account: &AccountFacts, regions: Vec<Region>) -> Subject {
 }
 
 /// Whether the service gets in; then event history.
-async fn credentials(checker: Arc<Checker>, account: AccountFacts, caller: Arc<Caller>) -> Done {
+async fn credentials(
+    checker: Arc<Checker>,
+    account: AccountFacts,
+    caller: Arc<Caller>,
+    in_use: Arc<InUse>,
+) -> Done {
     let probe = Probe::Credentials;
     let about = subject(&account, Vec::new());
     let checked = (checker.federation).check_session(account.id, Behalf::Caller(&caller));
@@ -84,7 +91,7 @@ async fn credentials(checker: Arc<Checker>, account: AccountFacts, caller: Arc<C
         then.push(Job {
             subject: subject(&account, account.regions.clone()),
             probe: Probe::EventHistory,
-            work: async move { event_history(checker, account, caller).await }.boxed(),
+            work: async move { event_history(checker, account, caller, in_use).await }.boxed(),
         });
     }
     Done {
@@ -103,12 +110,18 @@ struct Answers {
     failed: BTreeMap<(ReasonCode, Option<String>), (Reason, Vec<Region>)>,
 }
 
-async fn event_history(checker: Arc<Checker>, account: AccountFacts, caller: Arc<Caller>) -> Done {
+async fn event_history(
+    checker: Arc<Checker>,
+    account: AccountFacts,
+    caller: Arc<Caller>,
+    in_use: Arc<InUse>,
+) -> Done {
     let ask = |region: Region| {
         let (checker, caller) = (Arc::clone(&checker), Arc::clone(&caller));
+        let in_use = Arc::clone(&in_use);
         let id = account.id;
         async move {
-            let newest = checker.event_history.newest_event(id, &region, &caller);
+            let newest = (checker.event_history).newest_event(id, &region, &caller, &in_use);
             let newest = newest.await;
             (region, newest)
         }

@@ -18,6 +18,7 @@ use crate::backend::trails::{Destination, WhichTrails};
 use crate::caller::Caller;
 use crate::plan::{Inventory, Reason, filterable_from};
 use crate::query::{AccountId, EventTime, Region};
+use crate::usage::InUse;
 
 /// One log group, for one check.
 #[derive(Clone)]
@@ -29,6 +30,7 @@ struct Asked {
     days: u32,
     caller: Arc<Caller>,
     spent: Arc<Spent>,
+    in_use: Arc<InUse>,
 }
 
 /// One for each log group that declares to hold an account asked for.
@@ -38,6 +40,7 @@ pub(super) fn jobs(
     request: &Request,
     caller: &Arc<Caller>,
     spent: &Arc<Spent>,
+    in_use: &Arc<InUse>,
 ) -> Vec<Job> {
     let probes = checker.logs.probes(caller).into_iter().filter_map(|probe| {
         let accounts = request.asked_of(probe.declared_accounts(), inventory);
@@ -48,6 +51,7 @@ pub(super) fn jobs(
             days: request.days,
             caller: Arc::clone(caller),
             spent: Arc::clone(spent),
+            in_use: Arc::clone(in_use),
         };
         (!asked.accounts.is_empty()).then(|| Job {
             subject: asked.subject(),
@@ -189,7 +193,7 @@ impl Asked {
         if self.probe.is_filtered() {
             let since = EventTime::floor(now).plus(-days(u64::from(self.days)).as_secs());
             let since = since.max(filterable_from());
-            let newest = self.probe.newest(since, now).await;
+            let newest = self.probe.newest(since, now, &self.in_use).await;
             findings.push(match newest {
                 Ok(newest) => self.newest(newest, since, now),
                 Err(reason) => self.failed(Probe::Query, reason, "logs:FilterLogEvents"),

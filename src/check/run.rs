@@ -66,10 +66,11 @@ impl Check {
         let spent = Arc::new(Spent::by(Arc::clone(&admitted.in_use)));
         let mut waiting: VecDeque<Job> = VecDeque::new();
         waiting.extend(archive::jobs(&checker, inventory, request, caller, &spent));
+        let in_use = &admitted.in_use;
         waiting.extend(log_group::jobs(
-            &checker, inventory, request, caller, &spent,
+            &checker, inventory, request, caller, &spent, in_use,
         ));
-        waiting.extend(account::jobs(&checker, inventory, request, caller));
+        waiting.extend(account::jobs(&checker, inventory, request, caller, in_use));
         let now = Instant::now();
         let stop_at = deadline.map(|deadline| {
             let deadline = Instant::from_std(deadline);

@@ -6,10 +6,11 @@ use std::time::Duration;
 use identity_trail::grpc::pb::identity_trail_service_client::IdentityTrailServiceClient;
 use identity_trail::grpc::pb::search_events_response::Item;
 use identity_trail::grpc::pb::{
-    ListAccountsRequest, RecordView, SearchEventsRequest, SearchEventsResponse, SearchSummary,
-    StopReason,
+    CheckAccountsRequest, ListAccountsRequest, RecordView, SearchEventsRequest,
+    SearchEventsResponse, SearchSummary, StopReason,
 };
-use identity_trail::sandbox::Sandbox;
+use identity_trail::sandbox::logs::{LOG_GROUP_NAME, LOG_GROUP_REGION};
+use identity_trail::sandbox::{Call, Sandbox};
 use serde_json::Value;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status, Streaming};
@@ -199,6 +200,63 @@ async fn fewer_scans_and_calls_at_once_make_a_search_slower_but_not_smaller() {
     let mut second = begin(&mut service.client(), "").await.unwrap();
     let (first, second) = tokio::join!(rest(&mut first), rest(&mut second));
     assert_eq!((first.0, second.0), (all(120), all(120)));
+}
+
+#[tokio::test]
+async fn a_check_has_no_more_calls_at_once_than_its_caller_may() {
+    const DEAD: &str = "eu-south-1";
+    let sandbox = Sandbox::start(config(&[], NOW)).await.unwrap();
+    sandbox.faults().change(|faults| {
+        faults.dead_regions.insert(DEAD.into());
+    });
+    let list = format!(
+        "    - {{id: \"{HUB}\", credentials: hub, regions: [{DEAD}]}}\n    - {{id: \"{OTHER}\"}}"
+    );
+    let sections = format!(
+        "limits: {{per_caller: {{aws_calls: 1}}}}
+log_groups:
+  - name: group
+    account: \"{HUB}\"
+    region: {LOG_GROUP_REGION}
+    credentials: hub
+    log_group: {LOG_GROUP_NAME}
+    read_with: filter
+    holds: {{accounts: all, first_day: 2026-10-26}}
+"
+    );
+    let config = service_config_with(&sandbox, &list, &sections);
+    let service = Service::over(sandbox, &config).await;
+    let lookups = |account: &str| {
+        let calls = service.sandbox.stats();
+        let of = |call: &Call| call.operation == "LookupEvents" && call.account_id == account;
+        calls.sum(of).received
+    };
+    let filters = || service.sandbox.stats().of("FilterLogEvents").received;
+    // The one call that its caller may have: that Region never answers.
+    let asked = SearchEventsRequest {
+        account_ids: vec![HUB.into()],
+        ..request()
+    };
+    let search = service.client().search_events(asked).await.unwrap();
+    while lookups(HUB) == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let asked = CheckAccountsRequest {
+        account_ids: vec![OTHER.into()],
+        ..CheckAccountsRequest::default()
+    };
+    let check = service.client().check_accounts(asked.clone()).await;
+    let mut check = check.unwrap().into_inner();
+    check.message().await.unwrap().unwrap();
+    // Another's check is not held up, and ends after what this one could have asked.
+    let mut other = from(&service, "127.0.0.2").await;
+    let mut others = other.check_accounts(asked).await.unwrap().into_inner();
+    while others.message().await.unwrap().is_some() {}
+    let (alone, filtered) = (lookups(OTHER), filters());
+    assert_eq!(alone, 1);
+    drop(search);
+    while check.message().await.unwrap().is_some() {}
+    assert_eq!((lookups(OTHER), filters()), (2, 2 * filtered));
 }
 
 #[tokio::test]

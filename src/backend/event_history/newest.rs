@@ -10,6 +10,7 @@ use crate::federation::Behalf;
 use crate::federation::aws_error::{AwsFailure, FailureKind, failure};
 use crate::plan::Reason;
 use crate::query::{AccountId, EventTime, Region};
+use crate::usage::InUse;
 
 /// What event history says of its newest event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,13 +22,14 @@ pub enum Newest {
 }
 
 impl EventHistory {
-    /// Looks the newest event up: one request, in turn with all others of the account and Region,
-    /// and again where AWS throttles.
+    /// Looks the newest event up: one request, among those of the caller (`in_use`) and in turn with all
+    /// others of the account and Region, and again where AWS throttles.
     pub async fn newest_event(
         &self,
         account: AccountId,
         region: &Region,
         caller: &Caller,
+        in_use: &InUse,
     ) -> Result<Newest, Reason> {
         let behalf = Behalf::Caller(caller);
         let shared = &self.shared;
@@ -42,11 +44,12 @@ impl EventHistory {
                 .max_results(1)
                 .customize()
                 .config_override(shared.calling(account, region, behalf).await?);
-            let turn = queue.turn(&caller.name, CHECKS).await;
+            let turn = || queue.turn(&caller.name, CHECKS);
+            let (turn, own) = in_use.call_in_turn(turn).await;
             let permit = shared.federation.call_permit().await?;
             turn.begin();
             let answer = request.send().await;
-            drop(permit);
+            drop((permit, own));
             let AwsFailure { kind, reason } = match answer {
                 Ok(page) => {
                     queue.succeeded();

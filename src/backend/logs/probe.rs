@@ -28,6 +28,7 @@ use crate::federation::aws_error::{FailureKind, failure};
 use crate::plan::facts::Declared;
 use crate::plan::{Reason, ReasonCode};
 use crate::query::{AccountId, EventTime, Region, SearchOrder};
+use crate::usage::InUse;
 
 /// What Logs Insights is asked about, to see whether it answers: it bills by what it reads.
 const GLANCE: SignedDuration = SignedDuration::from_secs(60);
@@ -192,8 +193,14 @@ impl LogGroupProbe {
         }))
     }
 
-    /// The newest log event since `since`, by `FilterLogEvents`, in turn with all other calls of it.
-    pub async fn newest(&self, since: EventTime, now: Timestamp) -> Result<NewestLogged, Reason> {
+    /// The newest log event since `since`, by `FilterLogEvents`, among the caller's calls (`in_use`) and in
+    /// turn with all others of it.
+    pub async fn newest(
+        &self,
+        since: EventTime,
+        now: Timestamp,
+        in_use: &InUse,
+    ) -> Result<NewestLogged, Reason> {
         let group = &self.group;
         let client = self.client().await?;
         let queue = group.queue();
@@ -207,11 +214,12 @@ impl LogGroupProbe {
                 .start_from_head(false)
                 .limit(1)
                 .set_next_token(token.clone());
-            let turn = queue.turn(&self.caller.name, CHECKS).await;
+            let turn = || queue.turn(&self.caller.name, CHECKS);
+            let (turn, own) = in_use.call_in_turn(turn).await;
             let permit = group.federation.call_permit().await?;
             turn.begin();
             let answer = request.send().await;
-            drop(permit);
+            drop((permit, own));
             let page = match answer {
                 Ok(page) => page,
                 Err(error) => {
