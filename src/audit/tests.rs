@@ -1,4 +1,5 @@
 use std::io::{self, Write};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
@@ -37,6 +38,29 @@ impl Write for Disk {
         }
         held.extend_from_slice(&bytes[..fits]);
         Ok(fits)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Says that it is written to, and then takes nothing until its sender is dropped.
+struct Stalled(Sender<()>, Receiver<()>, Disk);
+
+impl Stalled {
+    /// With who hears of the first write, and who ends the stall.
+    fn before(disk: Disk) -> (Self, Receiver<()>, Sender<()>) {
+        let ((writing, written_to), (flows, stall)) = (channel(), channel());
+        (Self(writing, stall, disk), written_to, flows)
+    }
+}
+
+impl Write for Stalled {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _ = self.0.send(());
+        let _ = self.1.recv();
+        self.2.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -133,6 +157,80 @@ async fn while_the_disk_is_full_requests_are_refused_and_no_line_is_lost_torn_or
         .filter_map(|line| line["requests_refused"].as_u64())
         .sum();
     assert_eq!(refused, 2);
+}
+
+#[tokio::test]
+async fn a_log_without_a_place_is_one_that_cannot_be_written_until_there_is_one() {
+    let log = AuditLog::over(Target::over(Disk::of(usize::MAX)), 2);
+    let changed = |found| log.log.as_ref().unwrap().change(found);
+    let mut running: Vec<_> = (0..2).map(|id| log.begin(entry(id)).unwrap()).collect();
+    assert!(log.counts().failing);
+    assert!(log.begin(entry(2)).is_err());
+    let full = Err(Trouble::Full);
+    assert_eq!(changed(full), None, "that was told with the first");
+    drop(running.pop());
+    until(|| !log.counts().failing).await;
+    assert_eq!(changed(Ok(())), Some(Change::Serving));
+    assert_eq!(changed(Ok(())), None);
+    assert_eq!(changed(full), Some(Change::Refusing(Trouble::Full)));
+    drop(running);
+    log.finish(Duration::from_mins(1)).await;
+    assert!(!log.counts().failing, "a log that has ended is well");
+}
+
+#[tokio::test]
+async fn while_a_write_does_not_return_requests_are_refused_and_no_line_is_lost() {
+    let disk = Disk::of(usize::MAX);
+    let (stalled, written_to, flows) = Stalled::before(disk.clone());
+    let log = AuditLog::over(Target::over(stalled), 64);
+    drop(log.begin(entry(0)).unwrap());
+    until(|| written_to.try_recv().is_ok()).await;
+    // It may only be slow.
+    let soon = Instant::now();
+    assert!(!log.counts_at(soon).failing);
+    drop(log.begin_at(entry(1), soon).unwrap());
+    let later = soon + STUCK;
+    assert!(log.counts_at(later).failing);
+    assert!(log.begin_at(entry(9), later).is_err());
+    drop(flows);
+    // Two lines, and what was refused between them.
+    until(|| log.counts().written == 3).await;
+    assert!(!log.counts_at(later).failing);
+    drop(log.begin_at(entry(2), later).unwrap());
+    log.finish(Duration::from_mins(1)).await;
+    let lines = disk.lines();
+    let ids: Vec<_> = lines
+        .iter()
+        .filter_map(|line| line["request_id"].as_str())
+        .collect();
+    assert_eq!(ids, ["0", "1", "2"]);
+    assert!(lines.iter().any(|line| line["requests_refused"] == 1));
+}
+
+#[tokio::test]
+async fn the_end_does_not_wait_for_a_write_that_does_not_return() {
+    let (stalled, written_to, flows) = Stalled::before(Disk::of(usize::MAX));
+    let log = AuditLog::over(Target::over(stalled), 64);
+    let running = log.begin(entry(0)).unwrap();
+    drop(log.begin(entry(1)).unwrap());
+    until(|| written_to.try_recv().is_ok()).await;
+    assert_eq!(log.finish(Duration::ZERO).await, 1, "one was cut off");
+    drop((running, flows));
+}
+
+#[tokio::test]
+async fn an_end_that_was_given_up_can_be_had_again() {
+    let disk = Disk::of(usize::MAX);
+    let (stalled, written_to, flows) = Stalled::before(disk.clone());
+    let log = AuditLog::over(Target::over(stalled), 64);
+    let running = log.begin(entry(0)).unwrap();
+    drop(log.begin(entry(1)).unwrap());
+    until(|| written_to.try_recv().is_ok()).await;
+    assert!(log.finish(Duration::from_mins(1)).now_or_never().is_none());
+    drop(flows);
+    assert_eq!(log.finish(Duration::from_mins(1)).await, 1);
+    assert_eq!(disk.lines().len(), 2);
+    drop(running);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -69,7 +69,10 @@ impl Writer {
                 break;
             }
         }
-        self.report_unwritten();
+        // Where that is told may be stuck too.
+        if let Err(error) = spawn_blocking(move || self.report_unwritten()).await {
+            tracing::error!("what the audit log could not write was not told: {error}");
+        }
     }
 
     /// Writes until it succeeds. False if it was told to give up before.
@@ -100,9 +103,7 @@ impl Writer {
                     // They are pending, and written with the next attempt.
                     state.written.fetch_add(count, Ordering::Relaxed);
                     if !failing {
-                        tracing::error!(
-                            "the audit log cannot be written, requests are refused: {error}"
-                        );
+                        tracing::error!("the audit log cannot be written: {error}");
                     }
                     state.failing.store(true, Ordering::Relaxed);
                     tokio::select! {
@@ -118,6 +119,7 @@ impl Writer {
     /// Writes these after what is pending, on a thread that may block.
     async fn attempt(&mut self, lines: Vec<String>) -> io::Result<()> {
         let (target, stale) = (Arc::clone(&self.target), self.stale);
+        self.state.attempting(Some(Instant::now()));
         let work = spawn_blocking(move || {
             let mut target = target.lock().unwrap_or_else(PoisonError::into_inner);
             target.take(lines);
@@ -128,6 +130,7 @@ impl Writer {
         });
         tokio::select! {
             done = work => {
+                self.state.attempting(None);
                 let done = done.map_err(io::Error::other)?;
                 // A file that could not be opened is opened with the next attempt.
                 self.stale &= done.is_err();

@@ -230,7 +230,7 @@ impl Assembly {
         let (metrics, audit) = (self.federation.metrics().clone(), self.audit.clone());
         metrics.sample(
             "identity_trail_audit_failing",
-            "Whether the audit log cannot be written: requests are refused then",
+            "Whether requests are refused for the audit log: it cannot be written, or has no place for another line",
             None,
             move || u64::from(audit.counts().failing),
         );

@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -44,6 +45,9 @@ enum Command {
 /// The exit status of bad usage, a bad configuration included; clap uses it too.
 const BAD_USAGE: u8 = 2;
 
+/// How long work that blocks a thread may take to end when all else has.
+const BLOCKED_GRACE: Duration = Duration::from_secs(5);
+
 /// How this program was called, for lines to paste.
 fn program() -> String {
     if std::env::var_os("CARGO").is_some() {
@@ -62,7 +66,12 @@ pub fn run() -> ExitCode {
         .enable_all()
         .build();
     match runtime {
-        Ok(runtime) => runtime.block_on(dispatch(cli.command)),
+        Ok(runtime) => {
+            let status = runtime.block_on(dispatch(cli.command));
+            // A write that never returns, as of an audit log, does not keep the process.
+            runtime.shutdown_timeout(BLOCKED_GRACE);
+            status
+        }
         Err(error) => {
             eprintln!("identity-trail: cannot start: {error}");
             ExitCode::FAILURE

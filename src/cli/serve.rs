@@ -1,6 +1,7 @@
 //! `identity-trail serve`: the service, until a signal ends it.
 
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -31,7 +32,8 @@ pub struct ServeArgs {
     #[arg(long)]
     pub insecure: bool,
     /// Check the configuration and end: exit status 0 if the service would start with it, 2 if not.
-    /// Binds no port and asks AWS nothing
+    /// Reads the files that it names, and sees whether the audit log can be appended to; binds no port,
+    /// asks AWS nothing and makes no file
     #[arg(long)]
     pub check_config: bool,
 }
@@ -43,6 +45,8 @@ const STOP_GRACE: Duration = Duration::from_secs(10);
 const RELOAD_PATIENCE: Duration = Duration::from_mins(1);
 /// How long the last traces may take to be sent after that.
 const FLUSH_GRACE: Duration = Duration::from_secs(5);
+/// How long the audit log may take to be written after a second signal.
+const CUT_OFF_GRACE: Duration = Duration::from_secs(2);
 
 /// Why the service does not run, or no longer.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +74,9 @@ pub enum ServeError {
         /// Why not.
         source: std::io::Error,
     },
+    /// A second signal ended it while calls were running.
+    #[error("a second signal ended it at once: {0} calls were cut off")]
+    CutOff(u64),
     /// Signals cannot be listened for.
     #[error("cannot listen for signals: {0}")]
     Signals(std::io::Error),
@@ -91,12 +98,13 @@ impl ServeError {
             | Self::Exposed(_)
             | Self::Material(_)
             | Self::Audit { .. } => true,
-            Self::Signals(_) | Self::Server(_) | Self::Admin(_) => false,
+            Self::CutOff(_) | Self::Signals(_) | Self::Server(_) | Self::Admin(_) => false,
         }
     }
 }
 
-/// Serves until SIGTERM or SIGINT; exit status 2 if it cannot for what it was told.
+/// Serves until SIGTERM or SIGINT; exit status 2 if it cannot for what it was told, 1 if it broke or
+/// calls were cut off at the end.
 pub async fn run(args: &ServeArgs) -> ExitCode {
     match serve(args).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -119,16 +127,18 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     Protection::load(config.tls.as_ref(), &config.auth)?;
     let metrics = Metrics::new();
     let telemetry = telemetry::init(&config.telemetry, &metrics)?;
+    let unwritable = |source| ServeError::Audit {
+        to: config.audit.to.to_string(),
+        source,
+    };
     if args.check_config {
         assembly::authorizer(&config)?;
+        AuditLog::check(&config.audit.to).map_err(unwritable)?;
         println!("{}: the configuration is valid", args.config.display());
         return Ok(());
     }
     let mut signals = Signals::new().map_err(ServeError::Signals)?;
-    let audit = AuditLog::open(&config.audit.to).map_err(|source| ServeError::Audit {
-        to: config.audit.to.to_string(),
-        source,
-    })?;
+    let audit = AuditLog::open(&config.audit.to).map_err(unwritable)?;
     let mut assembly = Assembly::counting(&config, None, Clock::system(), &metrics)
         .await?
         .with_audit(audit.clone());
@@ -177,18 +187,22 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
         }
     }
     tracing::info!("shutting down: running searches end with a summary");
-    let shutdown = async {
+    let mut shutdown = pin!(async {
         server.leave(config.shutdown.delay).await;
         let ended = server.shut_down(config.shutdown.grace).await;
         assembly.finish(STOP_GRACE).await;
         telemetry.flush(FLUSH_GRACE).await;
         ended
-    };
+    });
     tokio::select! {
-        ended = shutdown => Ok(ended?),
+        ended = &mut shutdown => Ok(ended?),
         () = signals.end() => {
             tracing::warn!("a second signal: ending at once");
-            Ok(())
+            // What runs is recorded before it is dropped: only then is it known to be cut off.
+            match audit.finish(CUT_OFF_GRACE).await {
+                0 => Ok(()),
+                calls => Err(ServeError::CutOff(calls)),
+            }
         }
     }
 }

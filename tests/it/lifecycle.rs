@@ -6,7 +6,8 @@ use identity_trail::grpc::pb::{
 };
 use identity_trail::sandbox::Sandbox;
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
+use serde_json::{Value, json};
+use tempfile::TempDir;
 use tonic::Streaming;
 
 use crate::grpc_service::request;
@@ -87,6 +88,43 @@ async fn a_search_goes_on_with_exactly_the_rest_on_another_process_after_sigterm
         .map(|n| format!("00000000-0000-4000-8000-{n:012}"))
         .collect();
     assert_eq!(ids, all);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_signal_ends_the_service_at_once_and_what_it_cuts_off_is_recorded() {
+    let sandbox = sandbox(300).await;
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("audit.jsonl");
+    // Nothing ends by itself while it waits to leave.
+    let sections = format!(
+        "event_history: {{requests_per_second: 1}}
+shutdown: {{delay: 1m}}
+audit: {{to: {}}}",
+        file.display()
+    );
+    for (running, status) in [(true, 1), (false, 0)] {
+        let mut service = Process::start(&sandbox, &sections);
+        let mut client = service.client().await;
+        let mut streams = Vec::new();
+        if running {
+            let answer = client.search_events(request()).await.unwrap();
+            let mut stream = answer.into_inner();
+            next(&mut stream).await.unwrap();
+            streams.push(stream);
+        }
+        service.signal("TERM");
+        service.logged("shutting down");
+        service.signal("TERM");
+        assert_eq!(service.wait().code(), Some(status));
+        let lines = std::fs::read_to_string(&file).unwrap();
+        let [line] = lines.lines().collect::<Vec<_>>()[..] else {
+            panic!("{lines}")
+        };
+        let line: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(line["rpc"], "SearchEvents");
+        let ended = json!({"status": "CANCELLED", "reason": "CUT_OFF", "cancelled": true});
+        assert_eq!(line["ended"], ended);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

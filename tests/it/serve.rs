@@ -118,6 +118,30 @@ fn a_configuration_is_checked_without_starting() {
 }
 
 #[test]
+fn whether_the_audit_log_can_be_appended_to_is_checked_and_no_file_is_made() {
+    let (dir, logs) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let checked = |to: &str| {
+        let more = format!("audit: {{to: {}}}\n", logs.path().join(to).display());
+        let config = write(dir.path(), &yaml("127.0.0.1:0", &more));
+        let output = serve(&config, &["--check-config"]).output().unwrap();
+        (output.status.code(), stderr(&output))
+    };
+    let files = || std::fs::read_dir(logs.path()).unwrap().count();
+    assert_eq!(checked("new.jsonl"), (Some(0), String::new()));
+    assert_eq!(files(), 0);
+    std::fs::write(logs.path().join("old.jsonl"), "{}\n").unwrap();
+    assert_eq!(checked("old.jsonl"), (Some(0), String::new()));
+    for to in ["", "missing/audit.jsonl", "old.jsonl/audit.jsonl"] {
+        let (status, told) = checked(to);
+        assert_eq!(status, Some(2), "{told}");
+        assert!(told.contains("audit: cannot append to"), "{told}");
+    }
+    assert_eq!(files(), 1);
+    let old = std::fs::read_to_string(logs.path().join("old.jsonl"));
+    assert_eq!(old.unwrap(), "{}\n");
+}
+
+#[test]
 fn policies_are_checked_with_the_configuration() {
     let dir = TempDir::new().unwrap();
     let policies = dir.path().join("policies.cedar");
