@@ -7,6 +7,7 @@ usage: chart_check.py HELM IDENTITY_TRAIL
 import base64
 import functools
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -81,7 +82,11 @@ def mounted(manifests, name):
     own = manifests["Secret"]
     if volume.get("secret", {}).get("secretName") == own["metadata"]["name"]:
         return own["stringData"]
-    names = {"tls": ("tls.crt", "tls.key"), "client-ca": ("ca.crt",), "jwks": ("jwks.json",)}[name]
+    names = {
+        "tls": ("tls.crt", "tls.key"), "client-ca": ("ca.crt",), "jwks": ("jwks.json",),
+        # Of ci/volumes.yaml.
+        "certificate": ("tls.crt", "tls.key"), "authorities": ("ca.crt",), "audit": (),
+    }[name]
     return {it: key_material()[it] for it in names}
 
 
@@ -106,11 +111,15 @@ def kubernetes_knows_every_field():
 def the_program_starts_with_the_configuration():
     for values in VALUES:
         manifests = rendered(values)
+        mounts = container(manifests)["volumeMounts"]
+        # The longest first: one may be the beginning of another.
+        paths = sorted((it["mountPath"] for it in mounts), key=len, reverse=True)
+        paths = re.compile("|".join(map(re.escape, paths)))
         with tempfile.TemporaryDirectory() as folder:
-            def here(text, folder=folder):
-                return text.replace("/etc/identity-trail", f"{folder}/etc/identity-trail")
+            def here(text, folder=folder, paths=paths):
+                return paths.sub(lambda path: folder + path[0], text)
 
-            for mount in container(manifests)["volumeMounts"]:
+            for mount in mounts:
                 place = Path(here(mount["mountPath"]))
                 place.mkdir(parents=True)
                 for name, text in mounted(manifests, mount["name"]).items():
@@ -268,6 +277,38 @@ def what_has_tls_and_knows_its_callers_is_not_insecure():
     volumes = manifests["Deployment"]["spec"]["template"]["spec"]["volumes"]
     assert {it["name"] for it in volumes} == {it["name"] for it in container(manifests)["volumeMounts"]}
     assert "--insecure" in container(everything_on())["args"]
+
+
+@checks.check
+def other_volumes_are_mounted_beside_the_charts_own():
+    manifests = rendered(CHART / "ci/volumes.yaml")
+    volumes = manifests["Deployment"]["spec"]["template"]["spec"]["volumes"]
+    assert [it["name"] for it in volumes] == ["configuration", "certificate", "authorities", "audit"], volumes
+    assert volumes[-1] == {"name": "audit", "persistentVolumeClaim": {"claimName": "identity-trail-audit"}}
+    mounts = container(manifests)["volumeMounts"]
+    assert [it["name"] for it in mounts] == [it["name"] for it in volumes]
+    assert mounts[-1] == {"name": "audit", "mountPath": "/var/log/identity-trail"}
+    assert "--insecure" not in container(manifests)["args"]
+
+
+@checks.check
+def files_that_nothing_mounts_are_refused():
+    tls = '{"cert_file": "/etc/x/tls.crt", "key_file": "/etc/x/tls.key"}'
+    jwt = '{"issuer": "https://i.example", "audience": "a", "jwks": %s}'
+    for setting, named in (
+        ('config.audit={"to": "/var/log/audit.jsonl"}', "config.audit.to"),
+        ('config.auth.policies="/policies"', "config.auth.policies"),
+        (f"config.tls={tls}", "config.tls.cert_file"),
+        ("config.auth.jwt=" + jwt % '{"file": "/etc/x/jwks.json"}', "config.auth.jwt.jwks.file"),
+        ("config.auth.jwt=" + jwt % '{"url": "https://i.example/k", "ca_file": "/x/ca.crt"}', "config.auth.jwt.jwks.ca_file"),
+    ):
+        told = refused(setting)
+        assert named in told and "extraVolumeMounts" in told, told
+    volumes = CHART / "ci/volumes.yaml"
+    assert "config.audit.to" in refused('config.audit={"to": "/var/log/identity-trail-2/x"}', values=volumes)
+    assert "nothing is mounted" in refused("extraVolumeMounts=[]", values=volumes)
+    for setting in ('extraVolumes=[{"emptyDir": {}}]', 'extraVolumeMounts=[{"name": "x"}]', 'extraVolumes={"x": {}}'):
+        assert setting.split("=")[0] in refused(setting), setting
 
 
 @checks.check

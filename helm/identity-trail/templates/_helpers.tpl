@@ -37,6 +37,36 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if or $auth.jwt (hasKey $auth "mtls") }}yes{{ end }}
 {{- end }}
 
+{{- /* Refuses a file in the configuration where nothing is mounted: no process could open it. */}}
+{{- define "identity-trail.checkFiles" -}}
+{{- $config := include "identity-trail.config" . | fromYaml }}
+{{- $mounts := list "/etc/identity-trail" }}
+{{- if .Values.tls.secretName }}{{ $mounts = append $mounts "/etc/identity-trail-tls" }}{{ end }}
+{{- if .Values.tls.clientCaConfigMap }}{{ $mounts = append $mounts "/etc/identity-trail-client-ca" }}{{ end }}
+{{- if .Values.jwks.configMap }}{{ $mounts = append $mounts "/etc/identity-trail-jwks" }}{{ end }}
+{{- range .Values.extraVolumeMounts }}{{ $mounts = append $mounts (trimSuffix "/" .mountPath) }}{{ end }}
+{{- $files := dict
+  "audit.to" (dig "audit" "to" "" $config)
+  "auth.policies" (dig "auth" "policies" "" $config)
+  "auth.jwt.jwks.file" (dig "auth" "jwt" "jwks" "file" "" $config)
+  "auth.jwt.jwks.ca_file" (dig "auth" "jwt" "jwks" "ca_file" "" $config)
+  "tls.cert_file" (dig "tls" "cert_file" "" $config)
+  "tls.key_file" (dig "tls" "key_file" "" $config)
+  "tls.client_ca_file" (dig "tls" "client_ca_file" "" $config)
+}}
+{{- range $key, $file := $files }}
+{{- if not (has $file (list "" "stderr" "stdout")) }}
+{{- $mounted := false }}
+{{- range $mounts }}
+{{- if or (eq $file .) (hasPrefix (printf "%s/" .) $file) }}{{ $mounted = true }}{{ end }}
+{{- end }}
+{{- if not $mounted }}
+{{- fail (printf "config.%s: nothing is mounted at %s, and nothing there can be read or written: mount it with extraVolumes and extraVolumeMounts%s" $key $file (ternary ", or name a Secret in tls.secretName" "" (hasPrefix "tls." $key))) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- /*
 How long a replica may take to end: see terminationGracePeriodSeconds in values.yaml. A length of time that Helm
 cannot read counts as none; the service reads it all the same.
