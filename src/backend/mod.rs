@@ -9,6 +9,7 @@ pub mod athena;
 mod call;
 pub mod event_history;
 pub mod logs;
+mod query_task;
 mod remote_query;
 pub mod trails;
 
@@ -70,7 +71,7 @@ pub struct DaysAsked {
     pub range: TimeRange,
 }
 
-/// What was spent beside any scan, counted as it is spent.
+/// What queries and the calls beside them have spent, counted as it is spent.
 #[derive(Debug, Default)]
 pub struct Spent {
     requests: AtomicU64,
@@ -210,7 +211,9 @@ impl ScanReader for Unreadable {
 /// Reads one scan, in the order of its search (`search.query.order`).
 ///
 /// Dropping a reader, or the future of [`next_page`](Self::next_page), stops it: no further AWS
-/// call is made, and a remote query is stopped by the process's own reaper.
+/// call is made, and a remote query is stopped by the process's own reaper. A reader that is kept but
+/// asked for no page keeps none of what the process shares: a remote query, once asked for, runs to
+/// its end in a task that the reader owns.
 #[async_trait]
 pub trait ScanReader: Send {
     /// Waits until the next page's call may be made, if that depends on more than AWS: a turn in

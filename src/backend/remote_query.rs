@@ -3,8 +3,8 @@
 //!
 //! A query's start runs in a task of the process, so that a caller who leaves in the middle of it
 //! leaves no query behind whose id nobody knows. A running query is held by a [`RemoteQuery`];
-//! dropping that stops it. Each holds a permit until it is known to have ended, so there are never
-//! more tasks here than queries that may run.
+//! dropping that stops it. Each holds a permit until it is known to have ended, so never more are
+//! started or stopped here than may run. What holds it is a task too ([`super::query_task`]).
 
 use std::future::Future;
 use std::sync::Arc;
@@ -14,10 +14,11 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::Instrument;
 
 use super::call::Tally;
+use super::query_task::shutting_down;
 use crate::federation::aws_error::{AwsFailure, FailureKind};
 use crate::plan::Reason;
 
@@ -147,6 +148,23 @@ impl Reaper {
         receiver
     }
 
+    /// Runs `work`, which belongs to whoever holds the handle: dropping that ends it. Shutting down
+    /// waits for it, so that what it drops is stopped too, and ends it when it may wait no longer.
+    pub fn spawn<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Reason>> + Send + 'static,
+    ) -> AbortOnDropHandle<Result<T, Reason>> {
+        let give_up = self.give_up.clone();
+        let task = async move {
+            tokio::select! {
+                done = work => done,
+                () = give_up.cancelled() => Err(shutting_down()),
+            }
+        };
+        let task = task.in_current_span();
+        AbortOnDropHandle::new(self.tasks.spawn_on(task, &self.runtime))
+    }
+
     fn stop<C: QueryCall>(&self, query: Running<C>) {
         let reaper = self.clone();
         let task = async move {
@@ -197,11 +215,6 @@ impl<C: QueryCall> RemoteQuery<C> {
     /// Its id.
     pub fn id(&self) -> Option<&Arc<str>> {
         self.running.as_ref().map(|running| &running.id)
-    }
-
-    /// What it was started by.
-    pub fn call(&self) -> Option<&C> {
-        self.running.as_ref().map(|running| &running.call)
     }
 
     /// It has ended by itself: nothing to stop, and another may run.

@@ -1,7 +1,7 @@
 //! Whether the archives of a search have log files of the days that they were read for.
 //!
-//! A part of the search like its scans: polled by it, ended with it. What is not found out by the end
-//! is unverified.
+//! A part of the search like its scans: polled by it, ended with it; its queries run in tasks of their
+//! own, as theirs do. What is not found out by the end is unverified.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

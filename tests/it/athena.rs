@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use identity_trail::backend::Backend;
+use futures::FutureExt;
+use futures::future::{BoxFuture, join_all};
+use identity_trail::backend::{Backend, ScanReader};
 use identity_trail::plan::ReasonCode;
 use identity_trail::query::event::RecordOrigin;
 use identity_trail::query::{Event, EventCategory, Identity, RecordView, SearchOrder};
 use identity_trail::sandbox::athena::{Queries, QueryFailure};
 use identity_trail::sandbox::{Account, Data, Percent, SandboxConfig};
+use tokio::time::timeout;
 
 use crate::athena_records::{self, ACCOUNTS};
 use crate::athena_world::{
@@ -128,17 +131,16 @@ async fn a_dropped_reader_stops_its_query_and_gives_its_permit_back() {
     world
         .sandbox
         .athena_faults()
-        .slow(Duration::from_mins(10), Queries::Next(2));
-    for stopped in 1..=2 {
-        let mut reader = world.open("cloudtrail_projected", &Ask::of(alice())).await;
-        // The first page says that the query was started, the second that it runs.
-        for _ in 0..2 {
-            let page = reader.next_page().await.unwrap();
-            assert!(page.events.is_empty() && !page.end);
-        }
-        drop(reader);
-        world.until_stopped(stopped).await;
+        .slow(Duration::from_mins(10), Queries::Next(QUERIES.into()));
+    let mut readers = readers(&world, QUERIES).await;
+    let pages = readers.iter_mut().map(|reader| reader.next_page());
+    for page in join_all(pages).await {
+        let page = page.unwrap();
+        assert!(page.events.is_empty() && !page.end);
+        assert!(page.cost.requests > 0 && page.cost.bytes_scanned_total > 0);
     }
+    drop(readers);
+    world.until_stopped(QUERIES.into()).await;
     let drained = world.read("cloudtrail_projected", &Ask::of(alice())).await;
     assert_eq!(drained.error, None);
     assert!(!drained.events.is_empty());
@@ -184,30 +186,106 @@ async fn shutting_down_waits_for_what_is_still_to_be_stopped() {
     assert_eq!(world.sandbox.athena_stats().stopped, 1);
 }
 
+/// More readers than may run queries at once wait, and ask nothing.
 #[tokio::test]
 async fn queries_beyond_the_archives_bound_wait_without_asking() {
     let world = World::start(sandbox()).await;
     let faults = world.sandbox.athena_faults();
     faults.slow(Duration::from_mins(10), Queries::ALL);
-    let mut running = Vec::new();
-    for _ in 0..QUERIES {
-        let mut reader = world.open("cloudtrail_projected", &Ask::of(alice())).await;
-        reader.next_page().await.unwrap();
-        running.push(reader);
-    }
-    let mut one_more = world.open("cloudtrail_projected", &Ask::of(alice())).await;
-    {
-        let waiting = one_more.next_page();
-        tokio::pin!(waiting);
-        assert!(futures::poll!(&mut waiting).is_pending());
-        faults.clear();
-        running.pop();
-        let page = waiting.await.unwrap();
-        assert!(!page.end);
-    }
-    drop(running);
-    let drained = drain(one_more).await;
+    let mut running = readers(&world, QUERIES).await;
+    let mut pages: Vec<_> = (running.iter_mut()).map(|it| it.next_page()).collect();
+    assert!(pages.iter_mut().all(left_alone));
+    let queries = u64::from(QUERIES);
+    until_active(&world, QUERIES).await;
+    let mut one_more = Box::pin(drain(
+        world.open("cloudtrail_projected", &Ask::of(alice())).await,
+    ));
+    assert!(futures::poll!(&mut one_more).is_pending());
+    assert_eq!(world.sandbox.athena_stats().started, queries);
+    faults.clear();
+    pages.pop();
+    let drained = one_more.await;
     assert_eq!(drained.error, None);
+    assert_eq!(world.sandbox.athena_stats().started, queries + 1);
+}
+
+/// As a caller who stops reading leaves them.
+#[tokio::test]
+async fn queries_of_readers_that_are_left_alone_end_and_others_have_their_turn() {
+    let world = World::start(sandbox()).await;
+    let mut left = readers(&world, QUERIES).await;
+    let mut pages: Vec<_> = left.iter_mut().map(|it| it.next_page()).collect();
+    assert!(pages.iter_mut().all(left_alone));
+    let ask = Ask::of(alice());
+    let others = world.read("cloudtrail_projected", &ask);
+    let drained = timeout(PATIENCE, others).await.expect("no permit is kept");
+    assert_eq!(drained.error, None);
+    assert!(!drained.events.is_empty());
+    // Nothing of theirs is lost meanwhile.
+    for page in join_all(pages).await {
+        let page = page.unwrap();
+        assert_eq!(page.events.len(), drained.events.len());
+        // Its start, once at least how it stands, and its result.
+        assert!(page.cost.requests >= 3 && page.cost.bytes_scanned_total > 0);
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_is_left_alone_in_the_line_lets_the_next_one_pass() {
+    let world = World::start(sandbox()).await;
+    let faults = world.sandbox.athena_faults();
+    faults.slow(Duration::from_mins(10), Queries::Next(QUERIES.into()));
+    let mut running = readers(&world, QUERIES).await;
+    let mut pages: Vec<_> = (running.iter_mut()).map(|it| it.next_page()).collect();
+    assert!(pages.iter_mut().all(left_alone));
+    until_active(&world, QUERIES).await;
+    let mut waiting = readers(&world, 1).await.remove(0);
+    let mut waiting = waiting.next_page();
+    assert!(left_alone(&mut waiting));
+    // The only permit that becomes free is for the one that waits.
+    pages.pop();
+    let ask = Ask::of(alice());
+    let next = world.read("cloudtrail_projected", &ask);
+    let drained = timeout(PATIENCE, next).await.expect("no permit is kept");
+    assert_eq!(drained.error, None);
+    assert!(!drained.events.is_empty());
+}
+
+#[tokio::test]
+async fn a_query_is_stopped_in_time_also_when_its_reader_is_left_alone() {
+    let world = World::start_with(sandbox(), "1s").await;
+    let faults = world.sandbox.athena_faults();
+    faults.slow(Duration::from_mins(10), Queries::ALL);
+    let mut reader = readers(&world, 1).await.remove(0);
+    let mut page = reader.next_page();
+    assert!(left_alone(&mut page));
+    world.until_stopped(1).await;
+    let error = page.await.unwrap_err();
+    assert!(error.reason.message.contains("query_timeout"), "{error}");
+    assert!(error.cost.requests > 0 && error.cost.bytes_scanned_total > 0);
+}
+
+/// A test gives up after this long.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+async fn readers(world: &World, number: u8) -> Vec<Box<dyn ScanReader>> {
+    let archive = world.archive("cloudtrail_projected").await;
+    let ask = Ask::of(alice());
+    let open = || world.athena.open(&ask.scan(&archive), &ask.search());
+    std::iter::repeat_with(open).take(number.into()).collect()
+}
+
+/// Polls `page` once. Nobody polls it any more then, unless the test does.
+fn left_alone<T>(page: &mut BoxFuture<'_, T>) -> bool {
+    page.now_or_never().is_none()
+}
+
+async fn until_active(world: &World, queries: u8) {
+    world
+        .until("the queries run", |sandbox| {
+            sandbox.athena_stats().active == u64::from(queries)
+        })
+        .await;
 }
 
 #[tokio::test]

@@ -37,7 +37,7 @@ const ARCHIVES: [(&str, &str); 4] = [
 ];
 
 /// Queries that one archive runs at a time.
-pub const QUERIES: usize = 4;
+pub const QUERIES: u8 = 4;
 
 /// A service's Athena backend beside a sandbox.
 pub struct World {
@@ -121,7 +121,7 @@ impl World {
             (number, expected.values().sum())
         });
         let mut found = vec![0; asks.len()];
-        let mut checks = stream::iter(checks).buffer_unordered(3 * QUERIES);
+        let mut checks = stream::iter(checks).buffer_unordered(3 * usize::from(QUERIES));
         while let Some((number, events)) = checks.next().await {
             found[number] = found[number].max(events);
         }

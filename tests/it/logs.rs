@@ -1,20 +1,31 @@
 //! The service over a log group alone, while CloudWatch Logs behaves and while it does not.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
-use identity_trail::plan::{OutcomeState, ReasonCode, ScanOutcome};
+use futures::future::join_all;
+use futures::{FutureExt, StreamExt};
+use identity_trail::backend::Backend;
+use identity_trail::backend::logs::Logs;
+use identity_trail::config::Config;
+use identity_trail::federation::{Federation, HubCredentials};
+use identity_trail::plan::{
+    LogsMethod, OutcomeState, ReasonCode, Scan, ScanId, ScanOutcome, ScanTarget,
+};
 use identity_trail::query::{BackendKind, EventId, EventQuery, Identity, SearchOrder};
 use identity_trail::sandbox::log_file::{LogFile, LogRecord};
-use identity_trail::sandbox::logs::InsightsFailure;
+use identity_trail::sandbox::logs::{InsightsFailure, LOG_GROUP_NAME, LOG_GROUP_REGION};
 use identity_trail::sandbox::query_faults::Queries;
-use identity_trail::sandbox::{Account, Data, Denial, SandboxConfig};
+use identity_trail::sandbox::{Account, Data, Denial, Sandbox, SandboxConfig};
 use identity_trail::search::SearchItem;
 use identity_trail::search::resume::ResumeToken;
+use identity_trail::telemetry::Metrics;
 use jiff::SignedDuration;
-use serde_json::Value;
+use serde_json::{Value, json};
+use tokio::time::timeout;
 
+use crate::athena_world::{Ask, drain};
 use crate::sandbox::record;
 use crate::world::{Answer, LogGroupSetup, Setup, World, question, range};
 
@@ -399,4 +410,78 @@ async fn a_client_that_goes_away_stops_its_queries() {
     drop(search);
     until("the query stopped", || sandbox.logs_stats().stopped == 1).await;
     assert_eq!(sandbox.logs_stats().active, 0);
+}
+
+/// As many readers as the log group runs queries, left alone by a caller who stops reading.
+#[tokio::test]
+async fn queries_of_readers_that_are_left_alone_end_and_others_have_their_turn() {
+    let sandbox = Sandbox::start(sandbox(2, 10)).await.unwrap();
+    let (config, logs) = logs(&sandbox).await;
+    let ask = Ask {
+        identities: vec![Identity::UserName("alice".parse().unwrap())],
+        range: range("2026-10-20T00:00:00Z", "2026-10-21T00:00:00Z"),
+        accounts: ACCOUNTS.map(|id| id.parse().unwrap()).into(),
+        ..Ask::of(Identity::Root)
+    };
+    let scan = Scan {
+        target: ScanTarget::Logs {
+            log_group: logs.log_groups().remove(0),
+            method: LogsMethod::Insights,
+            accounts: ask.accounts.clone(),
+            regions: ["eu-west-1".parse().unwrap()].into(),
+        },
+        id: ScanId(0),
+        range: ask.range,
+        categories: ask.filter.categories().iter().copied().collect(),
+        shares: None,
+    };
+    let queries = config.log_groups[0].value.max_concurrent_queries;
+    let mut left: Vec<_> = (0..queries)
+        .map(|_| logs.open(&scan, &ask.search()))
+        .collect();
+    let mut pages: Vec<_> = left.iter_mut().map(|it| it.next_page()).collect();
+    for page in &mut pages {
+        assert!(page.now_or_never().is_none());
+    }
+    let other = drain(logs.open(&scan, &ask.search()));
+    let other = timeout(Duration::from_mins(1), other).await;
+    let other = other.expect("no permit is kept");
+    assert_eq!(other.error, None);
+    assert_eq!(other.events.len(), 2 * 2 * 10);
+    // Nothing of theirs is lost meanwhile.
+    for page in join_all(pages).await {
+        let page = page.unwrap();
+        assert!(page.end);
+        assert_eq!(page.events.len(), other.events.len());
+        assert!(page.cost.requests >= 2 && page.cost.bytes_scanned_total > 0);
+    }
+}
+
+/// The backend alone.
+async fn logs(sandbox: &Sandbox) -> (Config, Logs) {
+    let hub_account = sandbox.hub_account_id();
+    let config = json!({
+        "hub": {"region": LOG_GROUP_REGION, "endpoint_url": sandbox.endpoint()},
+        "accounts": {"list": [{"id": hub_account, "credentials": "hub"}]},
+        "regions": [LOG_GROUP_REGION],
+        "log_groups": [{
+            "name": "group",
+            "account": hub_account,
+            "region": LOG_GROUP_REGION,
+            "credentials": "hub",
+            "log_group": LOG_GROUP_NAME,
+            "holds": {"accounts": "all", "first_day": "2000-01-01"},
+            "read_with": INSIGHTS,
+            "max_concurrent_queries": 2,
+        }],
+    });
+    let config = Config::parse(&config.to_string(), "test").unwrap();
+    let hub = sandbox.hub_credentials();
+    let hub = HubCredentials {
+        access_key_id: hub.access_key_id.clone(),
+        secret_access_key: hub.secret_access_key.clone(),
+    };
+    let federation = Arc::new(Federation::connect_as(&config, hub, &Metrics::new()).await);
+    let logs = Logs::new(&config, &federation, sandbox.clock());
+    (config, logs)
 }

@@ -12,12 +12,10 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::archive::Archive;
-use super::rows::RowQuery;
+use super::query::ArchiveQuery;
 use super::sql::{self, Look};
 use super::unwritable;
-use crate::backend::remote_query::Reaper;
-use crate::backend::{DaysAsked, SearchContext, Spent};
-use crate::federation::Behalf;
+use crate::backend::DaysAsked;
 use crate::plan::estimate::DaysUnseen;
 use crate::plan::facts::TableFacts;
 use crate::plan::log_days::{AccountDays, DayRun, LogDays};
@@ -100,15 +98,15 @@ pub(super) struct LogFiles {
 
 /// Asks the archive which of these have log files.
 pub(super) async fn read(
-    query: RowQuery<'_>,
+    query: &ArchiveQuery,
     table: &TableFacts,
     asked: &[AccountDays],
     look: Look,
 ) -> Result<LogFiles, Reason> {
-    let archive = query.archive;
+    let archive = &query.archive;
     let statement = sql::log_days(&archive.config, table, asked, look)
         .map_err(|error| unwritable(&archive.name, &error))?;
-    let rows = query.run(&statement.sql, &statement.names).await?;
+    let rows = query.rows(statement.sql.clone(), &statement.names).await?;
     let mut files = LogFiles::default();
     for row in rows.iter().filter_map(|values| statement.row(values)) {
         files.days.insert(row.account, row.day);
@@ -145,7 +143,7 @@ pub(super) struct Searched {
 impl Searched {
     /// Looks at a few of the files, then at all of those accounts and days that they are none of.
     pub async fn few_then_all(
-        query: RowQuery<'_>,
+        query: &ArchiveQuery,
         table: &TableFacts,
         asked: Vec<AccountDays>,
     ) -> Result<Self, Reason> {
@@ -162,7 +160,7 @@ impl Searched {
     }
 
     async fn all(
-        query: RowQuery<'_>,
+        query: &ArchiveQuery,
         table: &TableFacts,
         asked: Vec<AccountDays>,
     ) -> Result<Self, Reason> {
@@ -179,11 +177,8 @@ impl Searched {
 
 /// One search's verification of one archive.
 pub(super) struct Verification {
-    pub archive: Arc<Archive>,
-    pub reaper: Reaper,
+    pub query: ArchiveQuery,
     pub asked: DaysAsked,
-    pub search: Arc<SearchContext>,
-    pub spent: Arc<Spent>,
 }
 
 impl Verification {
@@ -211,19 +206,13 @@ impl Verification {
         accounts: &BTreeSet<AccountId>,
         days: DayRun,
     ) -> Result<Vec<AccountDays>, Reason> {
-        let known = &self.archive.log_days;
+        let known = &self.query.archive.log_days;
         let unknown = known.missing(accounts, days);
         if unknown.is_empty() {
             return Ok(unknown);
         }
         let table = self.asked.archive.table.as_ref().map_err(Clone::clone)?;
-        let query = RowQuery {
-            archive: &self.archive,
-            reaper: &self.reaper,
-            behalf: Behalf::Caller(&self.search.caller),
-            budget: Some(&self.search.scan_budget),
-            spent: &self.spent,
-        };
+        let query = &self.query;
         let searched = if known.were_without(&unknown) {
             Searched::all(query, table, unknown).await?
         } else {
@@ -250,14 +239,17 @@ impl Verification {
                 format!(
                     "archive {} has no log file of many days in here ({intervals} intervals, too \
                      many to name): {EITHER_OR}",
-                    self.archive.name
+                    self.query.archive.name
                 ),
             );
             return self.unverified(accounts, seconds, reason);
         }
         let reason = Reason::new(
             ReasonCode::NoLogFiles,
-            format!("no log file in archive {}: {EITHER_OR}", self.archive.name),
+            format!(
+                "no log file in archive {}: {EITHER_OR}",
+                self.query.archive.name
+            ),
         );
         missing
             .into_iter()
@@ -284,7 +276,7 @@ impl Verification {
     fn unknown(&self, days: DayRun, mut reason: Reason) -> Unverified {
         reason.message = format!(
             "archive {} was not asked whether it has log files of these days: {}",
-            self.archive.name, reason.message
+            self.query.archive.name, reason.message
         );
         let range = days.seconds();
         Unverified {
@@ -305,7 +297,7 @@ impl Verification {
                 format!(
                     "archive {} was not asked whether it has log files here: these are more than \
                      {MOST_ASKED} accounts × days: ask for fewer at a time",
-                    self.archive.name
+                    self.query.archive.name
                 ),
             ),
         }

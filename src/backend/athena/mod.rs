@@ -1,8 +1,9 @@
 //! Archives: one Athena query for each scan, its rows rebuilt into records.
 //!
 //! A scan becomes a statement ([`sql`]) for what its table has ([`table`]); the statement runs as a
-//! remote query ([`query`]) that the process owns and stops ([`super::remote_query`]); its rows become records
-//! again ([`rebuild`]) and events as from any other backend ([`results`]). Beside the scans, small
+//! remote query ([`query`]), in a task of its reader ([`reader`], [`super::query_task`]), and is stopped by
+//! the process ([`super::remote_query`]); its rows become records again ([`rebuild`]) and events as from
+//! any other backend ([`results`]). Beside the scans, small
 //! queries find out of which days there are log files at all ([`log_days`], [`rows`]).
 
 mod archive;
@@ -10,6 +11,7 @@ mod hive_type;
 mod log_days;
 mod probe;
 mod query;
+mod reader;
 mod rebuild;
 mod record_columns;
 mod remote;
@@ -24,6 +26,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
+use super::query_task::Payer;
 use super::remote_query::Reaper;
 use super::{Asks, Backend, DaysAsked, ScanReader, SearchContext, Spent, Unreadable, Words};
 use crate::config::Config;
@@ -34,7 +37,8 @@ use crate::plan::{Reason, ReasonCode, Scan, ScanTarget, Unverified};
 use crate::query::EventQuery;
 use archive::Archive;
 pub use probe::{ArchiveProbe, TableProbe};
-use query::{AthenaReader, QueryScan};
+use query::ArchiveQuery;
+use reader::{AthenaReader, QueryScan};
 use sql::{ScanStatement, Unwritable};
 
 /// Reads archives. One serves the whole process.
@@ -138,7 +142,7 @@ impl Athena {
         Ok(QueryScan {
             archive: Arc::clone(archive),
             reaper: self.reaper.clone(),
-            statement: Arc::new(statement),
+            statement,
             range: scan.range,
             search: Arc::clone(search),
         })
@@ -173,11 +177,12 @@ impl Backend for Athena {
             return None;
         }
         let verification = log_days::Verification {
-            archive: Arc::clone(archive),
-            reaper: self.reaper.clone(),
+            query: ArchiveQuery {
+                archive: Arc::clone(archive),
+                reaper: self.reaper.clone(),
+                payer: Payer::search(search, spent),
+            },
             asked: asked.clone(),
-            search: Arc::clone(search),
-            spent: Arc::clone(spent),
         };
         Some(verification.run().boxed())
     }

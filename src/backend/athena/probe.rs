@@ -8,15 +8,15 @@ use jiff::civil::Date;
 use super::Athena;
 use super::archive::Archive;
 use super::log_days::{self, Searched};
-use super::rows::RowQuery;
+use super::query::ArchiveQuery;
 use super::sql::Look;
 use super::table::table_facts;
 use crate::backend::Spent;
+use crate::backend::query_task::Payer;
 use crate::backend::remote_query::Reaper;
 use crate::caller::Caller;
 use crate::config::Access;
 use crate::config::stores::TrailArn;
-use crate::federation::Behalf;
 use crate::plan::Reason;
 use crate::plan::facts::{ArchiveFacts, TableFacts};
 use crate::plan::log_days::{AccountDays, LogDays};
@@ -128,9 +128,10 @@ impl ArchiveProbe {
         &self,
         table: &TableFacts,
         asked: Vec<AccountDays>,
-        spent: &Spent,
+        spent: &Arc<Spent>,
     ) -> Result<LogDays, Reason> {
-        let searched = Searched::few_then_all(self.query(spent), table, asked);
+        let query = self.query(spent);
+        let searched = Searched::few_then_all(&query, table, asked);
         Ok(searched.await?.days)
     }
 
@@ -139,20 +140,19 @@ impl ArchiveProbe {
         &self,
         table: &TableFacts,
         asked: &AccountDays,
-        spent: &Spent,
+        spent: &Arc<Spent>,
     ) -> Result<Option<EventTime>, Reason> {
         let asked = std::slice::from_ref(asked);
-        let files = log_days::read(self.query(spent), table, asked, Look::ForNewest);
+        let query = self.query(spent);
+        let files = log_days::read(&query, table, asked, Look::ForNewest);
         Ok(files.await?.newest)
     }
 
-    fn query<'a>(&'a self, spent: &'a Spent) -> RowQuery<'a> {
-        RowQuery {
-            archive: &self.archive,
-            reaper: &self.reaper,
-            behalf: Behalf::Caller(&self.caller),
-            budget: None,
-            spent,
+    fn query(&self, spent: &Arc<Spent>) -> ArchiveQuery {
+        ArchiveQuery {
+            archive: Arc::clone(&self.archive),
+            reaper: self.reaper.clone(),
+            payer: Payer::check(&self.caller, spent),
         }
     }
 }

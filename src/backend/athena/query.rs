@@ -1,262 +1,138 @@
-//! The life of one scan's query, step by step: wait for a permit, start, poll, read the pages.
-//!
-//! Each step ends within seconds, so that a search learns what a long query has scanned so far and
-//! sees that it lives: while nothing is to be told yet, a step returns a page without events.
+//! One query on an archive, from waiting for its permit to its end.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
+use aws_sdk_athena::Client;
 use aws_sdk_athena::types::{
     AthenaError, QueryExecution, QueryExecutionState, QueryExecutionStatistics,
     QueryExecutionStatus,
 };
-use futures::FutureExt;
-use futures::future::BoxFuture;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
 
 use super::archive::{Archive, Session};
 use super::remote::AthenaCall;
-use super::results::Results;
-use super::sql::ScanStatement;
 use crate::backend::call::{self, Again, Backoff, Tally};
-use crate::backend::remote_query::{Reaper, RemoteQuery, Started};
-use crate::backend::{Page, PageCost, ScanError, ScanReader, SearchContext};
-use crate::federation::Behalf;
+use crate::backend::query_task::{self, Payer, QueryTask};
+use crate::backend::remote_query::{Reaper, RemoteQuery};
 use crate::plan::{Reason, ReasonCode};
-use crate::query::{RecordView, TimeRange};
 
-/// A step that waits for something else than an answer of AWS ends after this long.
-const HEARTBEAT: Duration = Duration::from_secs(5);
-
-/// Reads one scan of an archive.
-pub(super) struct AthenaReader {
-    scan: QueryScan,
-    state: State,
-    /// Bytes that earlier, failed attempts scanned.
-    scanned_before: u64,
-    /// Bytes of the attempt under way, as last reported.
-    scanned: u64,
-    /// A query that Athena called retryable was started again.
-    retried: bool,
-}
-
-/// What is to be read.
-pub(super) struct QueryScan {
+/// Whoever has an archive queried. Clones ask for the same.
+#[derive(Debug, Clone)]
+pub(super) struct ArchiveQuery {
     pub archive: Arc<Archive>,
     pub reaper: Reaper,
-    pub statement: Arc<ScanStatement>,
-    pub range: TimeRange,
-    pub search: Arc<SearchContext>,
+    pub payer: Payer,
 }
 
-/// Where the query stands.
-enum State {
-    Waiting(BoxFuture<'static, Option<OwnedSemaphorePermit>>),
-    Starting(oneshot::Receiver<Started<AthenaCall>>, Session),
-    Running(RemoteQuery<AthenaCall>, Session, Backoff),
-    Reading(Results),
-    Ended,
+/// A query that has succeeded: its result waits in AWS.
+pub(super) struct Succeeded {
+    /// A client in the session that started it.
+    pub client: Client,
+    pub id: Arc<str>,
 }
 
-/// What a step came to.
-type Step = Result<(State, Page), Reason>;
+/// Why there is no result.
+struct Failed {
+    reason: Reason,
+    /// Athena says that it may succeed if it is started again.
+    retryable: bool,
+}
 
-impl AthenaReader {
-    pub fn new(scan: QueryScan) -> Self {
+impl From<Reason> for Failed {
+    fn from(reason: Reason) -> Self {
         Self {
-            state: wait_for_permit(&scan.archive),
-            scan,
-            scanned_before: 0,
-            scanned: 0,
-            retried: false,
-        }
-    }
-
-    async fn step(&mut self, tally: &mut Tally) -> Step {
-        // While a step is under way the state is with it: dropping the step drops the query.
-        match std::mem::replace(&mut self.state, State::Ended) {
-            State::Waiting(permit) => self.scan.wait(permit, tally).await,
-            State::Starting(started, session) => {
-                self.scan.await_start(started, session, tally).await
-            }
-            State::Running(query, session, backoff) => {
-                self.poll(query, session, backoff, tally).await
-            }
-            State::Reading(results) => self.scan.read(results, tally).await,
-            State::Ended => Err(Reason::new(
-                ReasonCode::Internal,
-                "a scan was read beyond its end",
-            )),
-        }
-    }
-
-    async fn poll(
-        &mut self,
-        mut query: RemoteQuery<AthenaCall>,
-        session: Session,
-        mut backoff: Backoff,
-        tally: &mut Tally,
-    ) -> Step {
-        tokio::time::sleep(backoff.delay()).await;
-        let execution = execution(&query, tally).await?;
-        let scanned = execution
-            .statistics()
-            .and_then(QueryExecutionStatistics::data_scanned_in_bytes)
-            .and_then(|bytes| u64::try_from(bytes).ok())
-            .unwrap_or(0)
-            .max(self.scanned);
-        let budget = &self.scan.search.scan_budget;
-        budget.spend(scanned - self.scanned);
-        self.scan.archive.scanned(scanned - self.scanned);
-        self.scanned = scanned;
-
-        let status = execution.status();
-        match status.and_then(|status| status.state()) {
-            Some(QueryExecutionState::Succeeded) => {
-                let results = self.scan.results(&query, &session)?;
-                query.has_ended();
-                self.scan.read(results, tally).await
-            }
-            Some(state @ (QueryExecutionState::Failed | QueryExecutionState::Cancelled)) => {
-                let id = query.id().cloned();
-                query.has_ended();
-                let error = status.and_then(QueryExecutionStatus::athena_error);
-                if error.is_some_and(AthenaError::retryable) && !self.retried {
-                    self.retried = true;
-                    self.scanned_before += std::mem::take(&mut self.scanned);
-                    tracing::warn!(
-                        query_execution_id = id.as_deref(),
-                        "a query failed: once more"
-                    );
-                    return Ok((wait_for_permit(&self.scan.archive), self.scan.heartbeat()));
-                }
-                Err(query_failed(state, id.as_deref(), &execution))
-            }
-            _ if let Err(spent) = budget.check() => Err(spent),
-            _ if Instant::now() >= session.deadline => {
-                Err(self.scan.timed_out(&session, query.id().map(|id| &**id)))
-            }
-            _ => Ok((
-                State::Running(query, session, backoff),
-                self.scan.heartbeat(),
-            )),
+            reason,
+            retryable: false,
         }
     }
 }
 
-#[async_trait]
-impl ScanReader for AthenaReader {
-    async fn next_page(&mut self) -> Result<Page, ScanError> {
-        let mut tally = Tally::default();
-        let step = self.step(&mut tally).await;
-        let bytes_scanned_total = self.scanned_before + self.scanned;
-        match step {
-            Ok((state, mut page)) => {
-                tally.add_to(&mut page.cost);
-                page.cost.bytes_scanned_total = bytes_scanned_total;
-                self.state = if page.end { State::Ended } else { state };
-                Ok(page)
-            }
-            Err(reason) => {
-                let mut cost = PageCost {
-                    bytes_scanned_total,
-                    ..PageCost::default()
-                };
-                tally.add_to(&mut cost);
-                Err(ScanError {
-                    reason,
-                    not_applicable: false,
-                    stopped_at: None,
-                    cost,
-                })
-            }
-        }
+impl ArchiveQuery {
+    /// Runs `sql` in a task: it takes one of the archive's permits and gives it back when the query
+    /// has ended, whoever waits for that by then.
+    pub fn spawn(&self, sql: String) -> QueryTask<Succeeded> {
+        let query = self.clone();
+        QueryTask::spawn(&self.reaper, async move { query.run(&sql).await })
     }
-}
 
-impl QueryScan {
-    async fn wait(
-        &self,
-        mut permit: BoxFuture<'static, Option<OwnedSemaphorePermit>>,
-        tally: &mut Tally,
-    ) -> Step {
-        let Ok(granted) = tokio::time::timeout(HEARTBEAT, &mut permit).await else {
-            return Ok((State::Waiting(permit), self.heartbeat()));
+    async fn run(&self, sql: &str) -> Result<Succeeded, Reason> {
+        let ended = match self.run_once(sql).await {
+            Err(failed) if failed.retryable => {
+                let query_execution_id = failed.reason.aws_request_id;
+                tracing::warn!(query_execution_id, "a query failed: once more");
+                self.run_once(sql).await
+            }
+            ended => ended,
         };
-        let granted = granted.ok_or_else(|| {
-            Reason::new(ReasonCode::Drain, "the service is shutting down: ask again")
-        })?;
-        self.search.scan_budget.check()?;
-        let session = (self.archive.session(Behalf::Caller(&self.search.caller))).await?;
+        ended.map_err(|failed| failed.reason)
+    }
+
+    async fn run_once(&self, sql: &str) -> Result<Succeeded, Failed> {
+        let permit = query_task::permit(&self.archive.queries).await?;
+        self.payer.check_budget()?;
+        let session = self.archive.session(self.payer.behalf()).await?;
         let token = uuid::Uuid::new_v4().to_string();
         let call = AthenaCall {
             client: session.client.clone(),
-            input: Box::new(self.archive.request(&self.statement.sql, &token)),
+            input: Box::new(self.archive.request(sql, &token)),
         };
-        let started = self.reaper.start(call, granted);
-        self.await_start(started, session, tally).await
-    }
-
-    async fn await_start(
-        &self,
-        mut started: oneshot::Receiver<Started<AthenaCall>>,
-        session: Session,
-        tally: &mut Tally,
-    ) -> Step {
-        let Ok(answer) = tokio::time::timeout(HEARTBEAT, &mut started).await else {
-            return Ok((State::Starting(started, session), self.heartbeat()));
-        };
-        let answer = answer.map_err(|_| {
-            Reason::new(
-                ReasonCode::Internal,
-                "the start of the query ended without an answer",
-            )
-        })?;
-        *tally = answer.tally;
-        let backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
-        let query = answer.query?;
-        Ok((State::Running(query, session, backoff), self.heartbeat()))
-    }
-
-    async fn read(&self, mut results: Results, tally: &mut Tally) -> Step {
-        let page = results
-            .next_page(&self.archive, &self.statement, tally)
-            .await
-            .map_err(|failure| failure.reason)?;
-        Ok((State::Reading(results), page))
-    }
-
-    fn results(
-        &self,
-        query: &RemoteQuery<AthenaCall>,
-        session: &Session,
-    ) -> Result<Results, Reason> {
-        let id = query
-            .id()
-            .cloned()
-            .ok_or_else(|| Reason::new(ReasonCode::Internal, "a query that runs has no id"))?;
-        let keep_record = self.search.query.record_view == RecordView::Full;
-        let order = self.search.query.order;
-        Ok(Results::new(
-            session.client.clone(),
+        let mut query = query_task::start(&self.reaper, call, permit, &self.payer).await?;
+        let id = self.await_end(&mut query, &session).await?;
+        Ok(Succeeded {
+            client: session.client,
             id,
-            keep_record,
-            order,
-            order.first(self.range),
-        ))
+        })
     }
 
-    /// Nothing to tell yet.
-    fn heartbeat(&self) -> Page {
-        Page {
-            bound: Some(self.search.query.order.first(self.range)),
-            ..Page::default()
+    async fn await_end(
+        &self,
+        query: &mut RemoteQuery<AthenaCall>,
+        session: &Session,
+    ) -> Result<Arc<str>, Failed> {
+        let lost = || Reason::new(ReasonCode::Internal, "a query that runs has no id");
+        let id = query.id().cloned().ok_or_else(lost)?;
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
+        let mut scanned = 0;
+        loop {
+            tokio::time::sleep(backoff.delay()).await;
+            let mut tally = Tally::default();
+            let execution = execution(&session.client, &id, &mut tally).await;
+            self.payer.count_calls(tally);
+            let execution = execution?;
+            let bytes = execution
+                .statistics()
+                .and_then(QueryExecutionStatistics::data_scanned_in_bytes)
+                .and_then(|bytes| u64::try_from(bytes).ok())
+                .unwrap_or(0)
+                .max(scanned);
+            self.payer.count_bytes(bytes - scanned);
+            self.archive.scanned(bytes - scanned);
+            scanned = bytes;
+
+            let status = execution.status();
+            match status.and_then(QueryExecutionStatus::state) {
+                Some(QueryExecutionState::Succeeded) => {
+                    query.has_ended();
+                    return Ok(id);
+                }
+                Some(state @ (QueryExecutionState::Failed | QueryExecutionState::Cancelled)) => {
+                    query.has_ended();
+                    let error = status.and_then(QueryExecutionStatus::athena_error);
+                    return Err(Failed {
+                        reason: query_failed(state, &id, &execution),
+                        retryable: error.is_some_and(AthenaError::retryable),
+                    });
+                }
+                _ => self.payer.check_budget()?,
+            }
+            if Instant::now() >= session.deadline {
+                return Err(self.timed_out(session, &id).into());
+            }
         }
     }
 
-    fn timed_out(&self, session: &Session, id: Option<&str>) -> Reason {
+    fn timed_out(&self, session: &Session, id: &str) -> Reason {
         let what = if session.cut_short {
             "was stopped before the role's session would have ended: raise the maximum session \
              duration of the role, or ask for less at a time"
@@ -266,7 +142,7 @@ impl QueryScan {
         };
         let name = &self.archive.name;
         Reason {
-            aws_request_id: id.map(str::to_owned),
+            aws_request_id: Some(id.to_owned()),
             ..Reason::new(
                 ReasonCode::QueryFailed,
                 format!("the query on archive {name} {what}"),
@@ -275,26 +151,10 @@ impl QueryScan {
     }
 }
 
-fn wait_for_permit(archive: &Archive) -> State {
-    let queries = Arc::clone(&archive.queries);
-    State::Waiting(async move { queries.acquire_owned().await.ok() }.boxed())
-}
-
-pub(super) async fn execution(
-    query: &RemoteQuery<AthenaCall>,
-    tally: &mut Tally,
-) -> Result<QueryExecution, Reason> {
-    let (Some(call), Some(id)) = (query.call(), query.id()) else {
-        return Err(Reason::new(
-            ReasonCode::Internal,
-            "a query that runs has no id",
-        ));
-    };
+async fn execution(client: &Client, id: &str, tally: &mut Tally) -> Result<QueryExecution, Reason> {
+    let request = client.get_query_execution().query_execution_id(id);
     let answer = call::repeat("ask how the query stands", Again::default(), tally, || {
-        call.client
-            .get_query_execution()
-            .query_execution_id(&**id)
-            .send()
+        request.clone().send()
     })
     .await
     .map_err(|failure| failure.reason)?;
@@ -307,11 +167,7 @@ pub(super) async fn execution(
 }
 
 /// A query that ended badly, in Athena's own words.
-pub(super) fn query_failed(
-    state: &QueryExecutionState,
-    id: Option<&str>,
-    execution: &QueryExecution,
-) -> Reason {
+fn query_failed(state: &QueryExecutionState, id: &str, execution: &QueryExecution) -> Reason {
     let status = execution.status();
     let error = status.and_then(QueryExecutionStatus::athena_error);
     let category = match error.and_then(AthenaError::error_category) {
@@ -329,14 +185,13 @@ pub(super) fn query_failed(
     Reason {
         code: ReasonCode::QueryFailed,
         message: format!(
-            "Athena query {} ended {state} ({category}): {}",
-            id.unwrap_or("without an id"),
+            "Athena query {id} ended {state} ({category}): {}",
             said.unwrap_or("Athena gives no reason"),
         ),
         aws_code: error
             .and_then(AthenaError::error_type)
             .map(|number| number.to_string()),
         aws_message: said.map(str::to_owned),
-        aws_request_id: id.map(str::to_owned),
+        aws_request_id: Some(id.to_owned()),
     }
 }

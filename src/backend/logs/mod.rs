@@ -1,9 +1,9 @@
 //! CloudWatch Logs: log groups that a trail writes to.
 //!
 //! What a scan asks becomes [`need`]s, printed as filter patterns ([`pattern`]) or as a Logs Insights
-//! query ([`insights_query`]). [`filter_log_events`] reads pages; [`insights`] runs queries that the
-//! process owns and stops. Either way log events become events ([`events`]) in the order of their
-//! delivery, with a bound that says what may still come.
+//! query ([`insights_query`]). [`filter_log_events`] reads pages; [`insights`] reads the rows of queries
+//! that run in tasks of their own ([`query`]) and are stopped by the process. Either way log events
+//! become events ([`events`]) in the order of their delivery, with a bound that says what may still come.
 
 mod events;
 mod filter_log_events;
@@ -14,6 +14,7 @@ mod insights_rows;
 mod need;
 mod pattern;
 mod probe;
+mod query;
 mod remote;
 mod streams;
 #[cfg(test)]

@@ -2,21 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use aws_sdk_cloudwatchlogs::Client;
-use aws_sdk_cloudwatchlogs::types::{LogGroupClass, QueryStatus};
+use aws_sdk_cloudwatchlogs::types::LogGroupClass;
 use jiff::{SignedDuration, Timestamp};
-use tokio::time::Instant;
 
 use super::events::Events;
 use super::filter_log_events::MOST_THROTTLES;
 use super::group::LogGroup;
-use super::insights::results;
-use super::insights_query::query;
-use super::remote::InsightsCall;
-use super::{Logs, streams};
-use crate::backend::call::{self, Again, Backoff, Tally};
+use super::query::{GroupQuery, Statement};
+use super::{Logs, insights_query, streams};
+use crate::backend::call::{self, Again, Tally};
+use crate::backend::query_task::Payer;
 use crate::backend::remote_query::Reaper;
 use crate::backend::{CHECKS, PageCost, Spent};
 use crate::caller::Caller;
@@ -253,61 +250,18 @@ impl LogGroupProbe {
     }
 
     /// Whether Logs Insights answers: one query over the last minute. Dropping the future stops it.
-    pub async fn insights(&self, now: Timestamp, spent: &Spent) -> Result<(), Reason> {
-        let group = &self.group;
-        let permit = Arc::clone(&group.queries).acquire_owned().await;
-        let permit = permit.map_err(|_| {
-            Reason::new(ReasonCode::Drain, "the service is shutting down: ask again")
-        })?;
-        let input = group
-            .query()
-            .query_string(query(&[], SearchOrder::NewestFirst, 1))
-            .start_time((now - GLANCE).as_second())
-            .end_time(now.as_second());
-        let call = InsightsCall {
-            client: self.client().await?,
-            input: Box::new(input),
-            log_group: Arc::clone(&group.name),
+    pub async fn insights(&self, now: Timestamp, spent: &Arc<Spent>) -> Result<(), Reason> {
+        let query = GroupQuery {
+            group: Arc::clone(&self.group),
+            reaper: self.reaper.clone(),
+            payer: Payer::check(&self.caller, spent),
         };
-        let started = self.reaper.start(call, permit).await.map_err(|_| {
-            Reason::new(
-                ReasonCode::Internal,
-                "the start of the query ended without an answer",
-            )
-        })?;
-        spent.add_calls(started.tally.requests, started.tally.throttles);
-        let mut query = started.query.map_err(|reason| group.explain(reason))?;
-        let deadline = Instant::now() + group.config.query_timeout;
-        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
-        loop {
-            tokio::time::sleep(backoff.delay()).await;
-            let mut tally = Tally::default();
-            let answer = results(&query, None, &mut tally).await;
-            spent.add_calls(tally.requests, tally.throttles);
-            let answer = answer?;
-            let ended = match answer.status() {
-                Some(QueryStatus::Complete) => Ok(()),
-                Some(
-                    status @ (QueryStatus::Failed | QueryStatus::Cancelled | QueryStatus::Timeout),
-                ) => Err(format!("ended as {status}")),
-                _ if Instant::now() < deadline => continue,
-                _ => return Err(self.query_failed("took longer than its query_timeout")),
-            };
-            query.has_ended();
-            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // A count of bytes.
-            let scanned = answer.statistics().map_or(0, |it| it.bytes_scanned as u64);
-            spent.add_bytes(scanned);
-            group.scanned(scanned);
-            return ended.map_err(|how| self.query_failed(&how));
-        }
-    }
-
-    fn query_failed(&self, how: &str) -> Reason {
-        let message = format!(
-            "a Logs Insights query on log group {} {how}: try again",
-            self.group.name
-        );
-        Reason::new(ReasonCode::QueryFailed, message)
+        let statement = Statement {
+            text: insights_query::query(&[], SearchOrder::NewestFirst, 1),
+            times: ((now - GLANCE).as_second(), now.as_second()),
+        };
+        query.spawn(statement).end().await?;
+        Ok(())
     }
 
     /// Lists its log streams, page by page.
