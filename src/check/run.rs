@@ -1,13 +1,17 @@
 //! One check: its probes, a bounded number at a time, and its end.
+//!
+//! Each probe is a task that the check owns. They end also while nobody reads the check's findings, so
+//! that none keeps a turn in the pacing or a place among the calls that others wait for.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use futures::stream::{FuturesUnordered, StreamExt};
+use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::finding::{CheckItem, Finding, Probe, State, Subject, Summary};
 use super::{Checker, Request, account, archive, log_group};
@@ -40,10 +44,9 @@ pub(super) struct Done {
 pub(super) struct Check {
     checker: Arc<Checker>,
     waiting: VecDeque<Job>,
-    running: FuturesUnordered<BoxFuture<'static, (u64, Done)>>,
-    /// What runs, by its number.
-    about: BTreeMap<u64, (Subject, Probe)>,
-    begun: u64,
+    running: JoinSet<Done>,
+    /// What runs.
+    about: HashMap<Id, (Subject, Probe)>,
     ready: VecDeque<Finding>,
     summary: Option<Summary>,
     spent: Arc<Spent>,
@@ -80,9 +83,8 @@ impl Check {
         Self {
             checker,
             waiting,
-            running: FuturesUnordered::new(),
-            about: BTreeMap::new(),
-            begun: 0,
+            running: JoinSet::new(),
+            about: HashMap::new(),
             ready: VecDeque::new(),
             summary: Some(Summary::default()),
             spent,
@@ -128,16 +130,7 @@ impl Check {
                     ReasonCode::Deadline,
                     "the caller's deadline came near: check again with more time",
                 )),
-                done = self.running.next() => {
-                    if let Some((number, done)) = done {
-                        self.about.remove(&number);
-                        self.ready.extend(done.findings);
-                        // What follows on something comes before anything new.
-                        for job in done.then.into_iter().rev() {
-                            self.waiting.push_front(job);
-                        }
-                    }
-                }
+                Some(ended) = self.running.join_next_with_id() => self.take(ended),
             }
         }
     }
@@ -150,17 +143,39 @@ impl Check {
                 work,
             }) = self.waiting.pop_front()
         {
-            let number = self.begun;
-            self.begun += 1;
-            self.about.insert(number, (subject, probe));
-            let work = async move { (number, work.await) };
-            self.running.push(Box::pin(work));
+            let task = self.running.spawn(work.in_current_span());
+            self.about.insert(task.id(), (subject, probe));
+        }
+    }
+
+    fn take(&mut self, ended: Result<(Id, Done), JoinError>) {
+        match ended {
+            Ok((id, done)) => {
+                self.about.remove(&id);
+                self.ready.extend(done.findings);
+                // What follows on something comes before anything new.
+                for job in done.then.into_iter().rev() {
+                    self.waiting.push_front(job);
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "a probe's task ended in a defect");
+                let reason = Reason::new(
+                    ReasonCode::Internal,
+                    "this probe hit a defect of the service: please report it with the time of \
+                     the check",
+                );
+                let about = self.about.remove(&error.id());
+                (self.ready).extend(
+                    about.map(|(subject, probe)| Finding::not_checked(subject, probe, reason)),
+                );
+            }
         }
     }
 
     /// Ends what runs, and says of it and of what waits that it was not checked.
     fn stop(&mut self, reason: &Reason) {
-        self.running = FuturesUnordered::new();
+        self.running = JoinSet::new();
         let running = std::mem::take(&mut self.about).into_values();
         let waiting = std::mem::take(&mut self.waiting).into_iter();
         let waiting = waiting.map(|job| (job.subject, job.probe));

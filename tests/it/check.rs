@@ -1,9 +1,13 @@
 //! `CheckAccounts` over sockets: what is wrong is found, named and told apart.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt;
 use identity_trail::assembly::Assembly;
+use identity_trail::caller::Caller;
+use identity_trail::check::{self, CheckItem};
 use identity_trail::config::Config;
 use identity_trail::federation::HubCredentials;
 use identity_trail::grpc::Server;
@@ -15,6 +19,7 @@ use identity_trail::grpc::pb::{
 use identity_trail::sandbox::athena::Queries;
 use identity_trail::sandbox::{Denial, Sandbox, SandboxConfig, Selectors};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 use tonic::Code;
 use tonic::transport::Channel;
 
@@ -482,6 +487,44 @@ async fn a_dropped_check_stops_what_it_started() {
     drop(stream);
     until_active(&world.sandbox, 0).await;
     assert_eq!(world.sandbox.athena_stats().stopped, 1);
+}
+
+/// A caller who stops reading keeps neither the account's turns nor the process's calls.
+#[tokio::test]
+async fn a_check_that_is_left_alone_keeps_nothing_from_another() {
+    let mut config = sandbox(&[]);
+    config.faults.latency = Duration::from_millis(100);
+    let world = World::configured(config, |config| {
+        config["limits"]["aws_calls"] = 1.into();
+    })
+    .await;
+    let assembly = &world.assembly;
+    let caller = Arc::new(Caller::in_process());
+    let inventory = (assembly.federation.known().borrow().inventory.clone()).unwrap();
+    let request = check::Request {
+        account_ids: BTreeSet::new(),
+        days: 7,
+    };
+    let admitted = assembly.engine.admit(&caller).unwrap();
+    let idle = CancellationToken::new();
+    let checker = &assembly.checker;
+    let left = checker.check(&inventory, &request, &caller, None, admitted, idle);
+    let mut left = left.unwrap();
+    let looks_up = async {
+        while world.sandbox.stats().of("LookupEvents").received == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        () = looks_up => {}
+        () = left.by_ref().for_each(|_| std::future::ready(())) => panic!("it has ended"),
+    }
+    let other = tokio::time::timeout(Duration::from_mins(1), world.check()).await;
+    let report = other.expect("what the other check holds becomes free");
+    assert!(report.to_fix().is_empty(), "{:#?}", report.to_fix());
+    // It goes on where it was left.
+    let rest: Vec<CheckItem> = left.collect().await;
+    assert!(matches!(rest.last(), Some(CheckItem::Summary(_))));
 }
 
 /// Waits until so many queries run, for at most half a minute.
