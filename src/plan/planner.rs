@@ -11,7 +11,7 @@
 //! | `regions` empty | the Regions configured for each account; archives and log groups are asked for exactly these too, so that both sides of the horizon answer the same question |
 //! | an account's enabled Regions, which could not be learned | the Regions to fall back to, if there are any, and a gap for all others |
 //! | accounts with different Regions | one scan of the archive or log group for each set of Regions: a scan's accounts and Regions are all combined |
-//! | `resume` with a position | only what is read from the position's second on, under the first stream's horizon: the rest was answered by that stream, whose summary reports it |
+//! | `resume` with a position | only what is read from the position's second on, under the first stream's horizon: the rest was answered by that stream, which has told what failed in it. What archives were read for before is named, so that their log files are looked for: a stream that breaks off has not told that |
 //! | a log group | Logs Insights for an interval of at least `insights_min_interval`, else `FilterLogEvents`, unless the log group says which; never `FilterLogEvents` for what was logged before 2024, which it does not read newest first |
 //! | `categories` that different backends serve | scans of the same seconds that own different categories |
 
@@ -75,13 +75,19 @@ pub fn plan(query: &EventQuery, facts: &Facts, now: Timestamp) -> QueryPlan {
     {
         settled_until = settled_until.min(router.delivered_until);
     }
-    // What a role's or a user's sessions are sought for does not shrink when a search is resumed.
+    // What a role's or a user's sessions are sought for does not shrink when a search is resumed, nor
+    // does what is to be known of the archives that it reads.
+    let mut read_before = Vec::new();
     let uncut = (left != Some(query.range)).then(|| {
         let router = Router::new(query, facts, query.range, now);
         let mut uncut = Parts::default();
         for account in accounts.values() {
             uncut.add_account(query, &router, account);
         }
+        let before = position.and_then(|it| query.order.read(query.range, it.time));
+        read_before = (before.into_iter())
+            .flat_map(|before| uncut.of_archives(&router, before))
+            .collect();
         uncut
     });
     let histories = &uncut.as_ref().unwrap_or(&parts).histories;
@@ -93,6 +99,7 @@ pub fn plan(query: &EventQuery, facts: &Facts, now: Timestamp) -> QueryPlan {
         settled_until,
         receivers: receivers(&router, &accounts, &scans),
         scans,
+        read_before,
         warnings: expired(&facts.accepted_gaps, now, &places(query, &accounts)),
         accounts: accounts.into_keys().collect(),
         gaps: parts.into_gaps(),
@@ -301,6 +308,33 @@ impl Parts {
         scans.sort_by_key(|scan| (order.rank(order.first(scan.range)), scan.range.duration()));
         for (number, scan) in (0..).zip(&mut scans) {
             scan.id = ScanId(number);
+        }
+        scans
+    }
+
+    /// What archives serve of `range`, in as few scans as can be.
+    fn of_archives(&self, router: &Router<'_>, range: TimeRange) -> Vec<Scan> {
+        let mut scans = Vec::new();
+        for (number, store) in router.stores.iter().enumerate() {
+            let Store::Archive(archive) = store else {
+                continue;
+            };
+            for (part, (regions, categories), accounts) in self.together(number) {
+                let Some(range) = part.intersect(range) else {
+                    continue;
+                };
+                scans.push(Scan {
+                    id: ScanId(u32::try_from(scans.len()).unwrap_or(u32::MAX)),
+                    target: ScanTarget::Athena {
+                        archive: Arc::clone(archive),
+                        accounts,
+                        regions: Some(regions),
+                    },
+                    range,
+                    categories,
+                    shares: None,
+                });
+            }
         }
         scans
     }

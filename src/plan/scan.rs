@@ -30,6 +30,9 @@ pub struct QueryPlan {
     pub accounts: Vec<AccountId>,
     /// The scans, in reading order: by the end that is read first.
     pub scans: Vec<Scan>,
+    /// On resumption, what earlier streams were to read from archives: nothing of it is read again. It
+    /// has numbers of its own.
+    pub read_before: Vec<Scan>,
     /// Who may take over what scans of event history leave.
     pub receivers: Receivers,
     /// What no scan reads, and why.

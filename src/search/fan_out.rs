@@ -256,6 +256,12 @@ impl FanOut {
         self.runnable.extend(passed_over);
     }
 
+    /// Whether no step is running.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.running.is_empty()
+    }
+
     /// Waits for a step to end. `None` when none is running. Cancel safe.
     pub async fn next_step<E>(&mut self, merge: &Merge<E>) -> Option<Step> {
         let (id, ended) = match self.running.join_next_with_id().await? {

@@ -8,9 +8,11 @@
 
 use std::collections::BTreeMap;
 
+use super::item::StopReason;
 use super::merge::Lane;
-use super::outcomes::Handed;
+use super::outcomes::{Handed, stopped};
 use super::running::Running;
+use crate::backend::ScanReader;
 use crate::plan::hand_over::{ReceiverId, Rest, Rests, Taking};
 use crate::plan::{OutcomeState, Reason, ReasonCode, Scan, ScanId, ScanTarget};
 use crate::query::TimeRange;
@@ -22,6 +24,9 @@ pub(super) struct HandOvers {
     gathering: BTreeMap<ReceiverId, Gathering>,
     /// Scans that are to begin now.
     ready: Vec<Lane>,
+    /// Scans that begin once it is known whether their archives have log files of what they read: where
+    /// a stream breaks off, that has been told of all that its tokens pass.
+    verifying: Vec<Lane>,
 }
 
 /// A lane that gathers what it will read.
@@ -30,6 +35,13 @@ struct Gathering {
     rests: Rests,
     /// Whether some of it is what is left of a long scan: others that are long too are to join.
     long: bool,
+}
+
+impl HandOvers {
+    /// Lets a lane wait for its verification.
+    pub fn verify(&mut self, lane: Lane) {
+        self.verifying.push(lane);
+    }
 }
 
 impl Running {
@@ -74,6 +86,29 @@ impl Running {
             self.end_gathering();
         }
         self.hand_overs.ready.pop()
+    }
+
+    /// A scan that begins to read now that its archive's log files are known, if there is one: what is
+    /// unverified is told before any of its events.
+    pub fn next_verified(&mut self) -> Option<Lane> {
+        let known = |lane: &Lane| self.verification.is_known(self.plan.scans[*lane].id);
+        let place = self.hand_overs.verifying.iter().position(known)?;
+        let lane = self.hand_overs.verifying.swap_remove(place);
+        let scan = &self.plan.scans[lane];
+        let unverified = self
+            .verification
+            .judge_unread(scan, &stopped(StopReason::End));
+        self.untold.extend(unverified);
+        self.tell_soon();
+        Some(lane)
+    }
+
+    /// Begins to read a lane.
+    pub fn open(&mut self, lane: Lane, reader: Box<dyn ScanReader>) {
+        if let Some(bound) = self.merge.bound(lane) {
+            let scan = self.plan.scans[lane].clone();
+            self.fan_out.open(lane, scan, reader, bound);
+        }
     }
 
     /// Makes scans of all that was gathered, without reading them: the search has ended.

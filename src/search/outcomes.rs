@@ -83,6 +83,23 @@ impl LaneRecord {
         self.counts.late_events += u64::from(late);
     }
 
+    /// How a scan that has read records which are no events will end at best: somewhere in its interval
+    /// one is missing, and nobody knows where.
+    #[must_use]
+    pub fn unreadable_outcomes(&self, scan: &Scan) -> Vec<ScanOutcome> {
+        let records = self.counts.unreadable_records;
+        let outcomes = owned(scan).into_iter().map(|own| ScanOutcome {
+            state: OutcomeState::Truncated,
+            counts: ScanCounts {
+                unreadable_records: records,
+                ..ScanCounts::default()
+            },
+            reason: Some(unreadable(records)),
+            ..own
+        });
+        outcomes.collect()
+    }
+
     /// The scan passed over seconds that it could no longer read. Says how that ends.
     pub fn lose(&mut self, scan: &Scan, lost: Lost) -> ScanOutcome {
         let outcome = passed_over(scan, &lost);
@@ -283,7 +300,7 @@ fn handed_over(scan: &Scan, handed: &Handed) -> Vec<ScanOutcome> {
 }
 
 /// What a scan owns, an outcome for each part: of one that took over, what it took over.
-fn owned(scan: &Scan) -> Vec<ScanOutcome> {
+pub(super) fn owned(scan: &Scan) -> Vec<ScanOutcome> {
     let all = blank(scan, OutcomeState::Complete, None);
     let Some(shares) = &scan.shares else {
         return vec![all];

@@ -119,11 +119,12 @@ impl Engine {
             federation_size: accounts.access.federation_size,
             probes,
         };
-        let verifications: Vec<Verification> = days_asked(&plan.scans)
-            .values()
-            .filter_map(|asked| shared.parts.athena.days_unseen(asked))
-            .map(|unseen| basis.verification(&unseen))
-            .collect();
+        let verifications: Vec<Verification> =
+            days_asked(plan.scans.iter().chain(&plan.read_before))
+                .values()
+                .filter_map(|asked| shared.parts.athena.days_unseen(asked))
+                .map(|unseen| basis.verification(&unseen))
+                .collect();
         let (groups, total) = estimate::estimate(&plan, &basis, &verifications);
         let groups = groups.into_iter().map(|scans| {
             let first = &plan.scans[scans.scans[0].0 as usize];

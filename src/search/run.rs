@@ -172,6 +172,9 @@ impl Search {
         };
         let accounts: BTreeSet<AccountId> = plan.accounts.iter().copied().collect();
         let order = self.context.query.order;
+        let mut verification = Verification::default();
+        let athena = &*parts.athena;
+        verification.add(&plan.scans, &plan.read_before, athena, &self.context);
         Running {
             merge: Merge::new(order, plan.scans.iter().map(|scan| order.first(scan.range))),
             order,
@@ -194,8 +197,7 @@ impl Search {
             scan_bytes_limited: self.context.query.max_scan_bytes.is_some(),
             routing: parts.routing.clone(),
             hand_overs: HandOvers::default(),
-            verification: Verification::default(),
-            verification_begun: false,
+            verification,
             position: (self.context.query.resume.as_ref()).and_then(|r| r.position.clone()),
             plan,
         }
@@ -232,12 +234,9 @@ impl Search {
             return;
         }
         let finished = running.merge.finished();
-        if !running.verification_begun && (finished || self.context.query.max_scan_bytes.is_none())
-        {
-            running.verification_begun = true;
-            let athena = &*self.shared.parts.athena;
-            let scans = &running.plan.scans;
-            running.verification.add(scans, athena, &self.context);
+        // Where bytes are limited, the events come first.
+        if finished || self.context.query.max_scan_bytes.is_none() {
+            running.verification.begin();
         }
         if finished && running.verification.is_done() {
             return self.end(StopReason::End);
@@ -248,15 +247,16 @@ impl Search {
         }
         while let Some(lane) = running.next_to_open() {
             let scan = &running.plan.scans[lane];
-            let reader = self.shared.backend(scan).open(scan, &self.context);
-            if let Some(bound) = running.merge.bound(lane) {
-                (running.fan_out).open(lane, scan.clone(), reader, bound);
+            let athena = &*self.shared.parts.athena;
+            if (running.verification).ask_first(scan, athena, &self.context) {
+                running.hand_overs.verify(lane);
+                continue;
             }
-            if running.verification_begun {
-                let athena = &*self.shared.parts.athena;
-                let scan = std::slice::from_ref(scan);
-                running.verification.add(scan, athena, &self.context);
-            }
+            running.open(lane, self.shared.backend(scan).open(scan, &self.context));
+        }
+        while let Some(lane) = running.next_verified() {
+            let scan = &running.plan.scans[lane];
+            running.open(lane, self.shared.backend(scan).open(scan, &self.context));
         }
         running.fan_out.start_steps(&running.merge);
         match self.wait().await {
@@ -286,7 +286,10 @@ impl Search {
         let silent_until = self.last_item + self.shared.parts.limits.silence;
         let progress_at = progress_at.map_or(silent_until, |at| at.min(silent_until));
         let tell_at = running.tell_at;
-        let (reading, verifying) = (!running.merge.finished(), !running.verification.is_done());
+        let verifying = running.verification.is_running();
+        // What is left to read may wait for what is to be found out before.
+        let waits = verifying && running.fan_out.is_idle();
+        let reading = !(waits || running.merge.finished());
         tokio::select! {
             biased;
             () = self.shared.parts.drain.cancelled() => Woken::Stop(StopReason::Drain),
@@ -353,7 +356,7 @@ impl Search {
         match step.result {
             StepResult::NoRoom => {}
             StepResult::Page(admitted) => {
-                running.lanes[lane].spend(&admitted.page.cost);
+                running.spend(lane, &admitted.page.cost);
                 running.lanes[lane].reads_roles(admitted.page.role_reading);
                 if let Some(lost) = admitted.page.lost {
                     running.lose(lane, &lost);
@@ -388,6 +391,8 @@ impl Search {
 
     fn report_progress(&mut self) {
         self.last_progress = Instant::now();
+        // Its token passes what failed.
+        self.tell();
         let (Some(running), Some(tokens)) = (&self.running, &self.tokens) else {
             return;
         };

@@ -35,7 +35,6 @@ pub(super) struct Running {
     /// Whether the archives have log files of what they are read for; begun late where bytes are
     /// limited, so that the events come first.
     pub verification: Verification,
-    pub verification_begun: bool,
     /// Bad outcomes that have not been told yet, and when they must be.
     pub untold: Vec<ScanOutcome>,
     pub tell_at: Option<Instant>,
@@ -146,6 +145,17 @@ impl Running {
         self.fan_out.scan_ended(lane, end, counts);
     }
 
+    /// Counts what a page cost. The first record that could not be read is told: a token may pass it.
+    pub fn spend(&mut self, lane: Lane, cost: &PageCost) {
+        let first = self.lanes[lane].counts().unreadable_records == 0;
+        self.lanes[lane].spend(cost);
+        if first && cost.unreadable_records > 0 {
+            let outcomes = self.lanes[lane].unreadable_outcomes(&self.plan.scans[lane]);
+            self.untold.extend(outcomes);
+            self.tell_soon();
+        }
+    }
+
     /// A scan goes on without seconds that it can no longer read.
     pub fn lose(&mut self, lane: Lane, lost: &Lost) {
         let lacking = OutcomeState::Failed;
@@ -215,14 +225,18 @@ impl Running {
             stop,
         };
         let scans = self.plan.scans.iter().zip(&self.lanes).enumerate();
+        let why = stopped(stop);
+        let before = self.plan.read_before.iter();
+        let before = before.flat_map(|scan| self.verification.judge_unread(scan, &why));
         let outcomes: Vec<ScanOutcome> = scans
             .flat_map(|(lane, (scan, record))| {
                 let mut outcomes = record.outcomes(scan, self.merge.bound(lane), &reach);
                 for outcome in &mut outcomes {
-                    self.verification.judge(scan, outcome, &stopped(stop));
+                    self.verification.judge(scan, outcome, &why);
                 }
                 outcomes
             })
+            .chain(before)
             .chain(self.plan.gaps.iter().cloned().map(ScanOutcome::from))
             .collect();
         let resume = match stop {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 
+use super::outcomes::owned;
 use crate::backend::{Backend, DaysAsked, SearchContext, Spent};
 use crate::plan::{OutcomeState, Reason, Scan, ScanId, ScanOutcome, ScanTarget, Unverified};
 use crate::query::AccountId;
@@ -19,40 +20,91 @@ type ArchiveName = Arc<str>;
 #[derive(Default)]
 pub(super) struct Verification {
     asked: Vec<Asked>,
-    running: FuturesUnordered<BoxFuture<'static, (usize, Vec<Unverified>)>>,
+    /// Those that are not to begin yet.
+    waiting: Vec<Answer>,
+    begun: bool,
+    running: FuturesUnordered<Answer>,
     spent: Arc<Spent>,
 }
 
-/// What an archive was asked for, by which scans.
+type Answer = BoxFuture<'static, (usize, Vec<Unverified>)>;
+
+/// What an archive was asked for.
 struct Asked {
     days: DaysAsked,
-    scans: BTreeSet<ScanId>,
+    /// The scan that took it over later; `None` is all that was planned.
+    took_over: Option<ScanId>,
     found: Option<Vec<Unverified>>,
 }
 
 impl Verification {
-    /// Asks of all archives that `scans` read, through `athena`. Nothing happens before it is polled.
-    pub fn add(&mut self, scans: &[Scan], athena: &dyn Backend, context: &Arc<SearchContext>) {
-        for (name, days) in days_asked(scans) {
-            if let Some(answer) = athena.verify(&days, context, &self.spent) {
-                let number = self.asked.len();
-                let answer = async move { (number, answer.await) };
-                self.running.push(Box::pin(answer));
-                let of_archive = scans.iter().filter(|scan| {
-                    matches!(&scan.target, ScanTarget::Athena { archive, .. } if archive.name == name)
-                });
-                self.asked.push(Asked {
-                    days,
-                    scans: of_archive.map(|scan| scan.id).collect(),
-                    found: None,
-                });
-            }
+    /// Will ask of all archives that are read by what is planned, or were `before` this stream, through
+    /// `athena`. Nothing happens before it has begun and is polled.
+    pub fn add(
+        &mut self,
+        planned: &[Scan],
+        before: &[Scan],
+        athena: &dyn Backend,
+        context: &Arc<SearchContext>,
+    ) {
+        for days in days_asked(planned.iter().chain(before)).into_values() {
+            let answer = self.ask(days, None, athena, context);
+            self.waiting.extend(answer);
         }
+    }
+
+    /// Asks of what a scan has taken over, at once. Says whether there is anything to find out: it is to
+    /// be known before the scan is read, for no stream that is resumed knows what was handed over.
+    pub fn ask_first(
+        &mut self,
+        scan: &Scan,
+        athena: &dyn Backend,
+        context: &Arc<SearchContext>,
+    ) -> bool {
+        let days = days_asked([scan]).into_values().next();
+        let answer = days.and_then(|days| self.ask(days, Some(scan.id), athena, context));
+        let asks = answer.is_some();
+        self.running.extend(answer);
+        asks
+    }
+
+    fn ask(
+        &mut self,
+        days: DaysAsked,
+        took_over: Option<ScanId>,
+        athena: &dyn Backend,
+        context: &Arc<SearchContext>,
+    ) -> Option<Answer> {
+        let answer = athena.verify(&days, context, &self.spent)?;
+        let number = self.asked.len();
+        self.asked.push(Asked {
+            days,
+            took_over,
+            found: None,
+        });
+        Some(Box::pin(async move { (number, answer.await) }))
+    }
+
+    /// Begins to ask, from now on at once.
+    pub fn begin(&mut self) {
+        self.begun = true;
+        self.running.extend(self.waiting.drain(..));
+    }
+
+    /// Whether it is found out what a scan has to know that has taken over.
+    pub fn is_known(&self, took_over: ScanId) -> bool {
+        let mut of_scan = (self.asked.iter()).filter(|it| it.took_over == Some(took_over));
+        of_scan.all(|it| it.found.is_some())
+    }
+
+    /// Whether there is something to wait for.
+    pub fn is_running(&self) -> bool {
+        !self.running.is_empty()
     }
 
     /// Whether nothing is left to find out.
     pub fn is_done(&self) -> bool {
-        self.running.is_empty()
+        self.waiting.is_empty() && self.running.is_empty()
     }
 
     /// Waits until more is found out; returns at once when nothing is left.
@@ -69,14 +121,35 @@ impl Verification {
 
     /// The archives that it still asks.
     pub fn waiting_for(&self) -> impl Iterator<Item = &ArchiveName> {
-        let left = self.asked.iter().filter(|asked| asked.found.is_none());
+        let asks = |asked: &&Asked| self.begun || asked.took_over.is_some();
+        let left = (self.asked.iter()).filter(|asked| asked.found.is_none());
+        let left = left.filter(asks);
         left.map(|asked| &asked.days.archive.name)
+    }
+
+    fn asked_for(&self, scan: &Scan) -> Option<&Asked> {
+        let ScanTarget::Athena { archive, .. } = &scan.target else {
+            return None;
+        };
+        let took_over = scan.shares.as_ref().map(|_| scan.id);
+        (self.asked.iter())
+            .find(|it| it.took_over == took_over && it.days.archive.name == archive.name)
+    }
+
+    /// Says of a scan that this stream has not read, or not yet, which of its days are unverified.
+    pub fn judge_unread(&self, scan: &Scan, stop: &Reason) -> Vec<ScanOutcome> {
+        let outcomes = owned(scan).into_iter().filter_map(|mut outcome| {
+            outcome.covered = Some(outcome.asked);
+            self.judge(scan, &mut outcome, stop);
+            outcome.covered = None;
+            (!outcome.unverified.is_empty()).then_some(outcome)
+        });
+        outcomes.collect()
     }
 
     /// Says of a scan's outcome which of its days are unverified; those not found out for `stop`.
     pub fn judge(&self, scan: &Scan, outcome: &mut ScanOutcome, stop: &Reason) {
-        let asked = self.asked.iter().find(|it| it.scans.contains(&scan.id));
-        let (Some(asked), Some(covered)) = (asked, outcome.covered) else {
+        let (Some(asked), Some(covered)) = (self.asked_for(scan), outcome.covered) else {
             return;
         };
         let in_scan = |days: &Unverified| {
@@ -115,7 +188,9 @@ impl Verification {
 }
 
 /// What each archive that `scans` read is to be asked.
-pub(super) fn days_asked(scans: &[Scan]) -> BTreeMap<ArchiveName, DaysAsked> {
+pub(super) fn days_asked<'a>(
+    scans: impl IntoIterator<Item = &'a Scan>,
+) -> BTreeMap<ArchiveName, DaysAsked> {
     let mut asked: BTreeMap<ArchiveName, DaysAsked> = BTreeMap::new();
     for scan in scans {
         if let ScanTarget::Athena {

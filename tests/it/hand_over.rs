@@ -3,8 +3,8 @@
 use identity_trail::plan::{OutcomeState, ReasonCode, ScanOutcome};
 use identity_trail::query::{BackendKind, EventQuery, SearchOrder};
 use identity_trail::sandbox::{Denial, SandboxConfig};
-use identity_trail::search::StopReason;
 use identity_trail::search::resume::ResumeToken;
+use identity_trail::search::{SearchItem, StopReason};
 
 use crate::service_faults::{accounts, alice, assert_events, held, sandbox, with_archive};
 use crate::world::{Answer, ArchiveSetup, LogGroupSetup, Setup, World, range};
@@ -236,6 +236,23 @@ async fn what_the_archive_took_over_is_verified_too() {
         assert!((days.accounts.iter()).all(|account| outcome.accounts.contains(account)));
     }
     assert!(!outcome.unverified.is_empty());
+
+    // A stream that goes on would not know what was handed over: it is told before a token passes it.
+    let from_archive = |item: &SearchItem| {
+        matches!(item, SearchItem::Event { event, .. }
+            if event.provenance.backend == BackendKind::Athena)
+    };
+    let passed = answer.0.iter().position(from_archive).unwrap();
+    let told = answer.0[..passed].iter().filter_map(|item| match item {
+        SearchItem::Outcomes(outcomes) => Some(outcomes),
+        _ => None,
+    });
+    let told: Vec<_> = told
+        .flatten()
+        .filter(|it| it.state == OutcomeState::Unverified)
+        .map(|it| &it.unverified)
+        .collect();
+    assert_eq!(told, [&outcome.unverified]);
 }
 
 /// What a Region had before it was disabled is where other Regions' events of the past are.

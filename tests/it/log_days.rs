@@ -1,11 +1,17 @@
 //! Days of which an archive has no log file: an answer about them is not called complete.
 
+use std::collections::BTreeSet;
+
+use futures::StreamExt;
 use identity_trail::plan::{OutcomeState, ReasonCode, ScanOutcome, Unverified};
-use identity_trail::query::{BackendKind, EventQuery, Identity};
+use identity_trail::query::{
+    AccountId, BackendKind, EventId, EventKey, EventQuery, Identity, SearchOrder, TimeRange,
+};
 use identity_trail::sandbox::athena::{Queries, QueryFailure};
 use identity_trail::sandbox::log_file::{LogFile, LogRecord};
 use identity_trail::sandbox::{Account, Data, SandboxConfig};
-use identity_trail::search::StopReason;
+use identity_trail::search::resume::ResumeToken;
+use identity_trail::search::{SearchItem, StopReason};
 use serde_json::Value;
 
 use crate::sandbox::record;
@@ -250,4 +256,87 @@ async fn a_search_that_is_cut_off_does_not_claim_what_it_did_not_verify() {
         .await;
     assert_eq!(limited.summary().stop_reason, StopReason::MaxEvents);
     assert!(!limited.complete());
+}
+
+/// With a limit of bytes verification waits until the events are sent: a search that ends before that
+/// has verified nothing, and says so also of the slices that it has read to their ends.
+#[tokio::test]
+async fn what_was_left_for_later_is_not_claimed_when_a_search_ends_early() {
+    let setup = Setup {
+        first_slice: "24h",
+        ..verified("cloudtrail_by_account")
+    };
+    let world = World::start(sandbox(&[]), &setup).await;
+    let answer = world
+        .ask(EventQuery {
+            max_scan_bytes: Some(1 << 40),
+            max_events: Some(5),
+            ..asked()
+        })
+        .await;
+    assert_eq!(answer.summary().stop_reason, StopReason::MaxEvents);
+    let read: Vec<_> = (answer.outcomes().iter())
+        .filter(|outcome| outcome.covered == Some(outcome.asked))
+        .collect();
+    assert!(!read.is_empty(), "{:?}", answer.outcomes());
+    for outcome in read {
+        assert_eq!(outcome.state, OutcomeState::Unverified);
+        let [days] = &outcome.unverified[..] else {
+            panic!("{:?}", outcome.unverified);
+        };
+        assert_eq!(
+            (days.range, days.reason.code),
+            (outcome.asked, ReasonCode::MaxEvents)
+        );
+    }
+}
+
+/// Which days are unverified is told by the summary, and a stream that breaks has none: whoever goes on
+/// from any of its tokens, be it at the far end, is told of all days.
+#[tokio::test]
+async fn a_stream_that_is_resumed_speaks_for_the_days_of_the_broken_one_too() {
+    let missing = [(ACCOUNTS[1], 26), (ACCOUNTS[1], 30)];
+    let world = World::start(sandbox(&missing), &verified("cloudtrail_by_account")).await;
+    let told = |answer: &Answer| -> BTreeSet<(Vec<AccountId>, TimeRange)> {
+        let days = unverified(answer).into_iter();
+        days.map(|days| (days.accounts, days.range)).collect()
+    };
+    for order in [SearchOrder::NewestFirst, SearchOrder::OldestFirst] {
+        let ask = EventQuery { order, ..asked() };
+        let mut stream = world.search(ask.clone());
+        let token = loop {
+            match stream.next().await.expect("events of the 28th") {
+                SearchItem::Event {
+                    event,
+                    resume_token,
+                } if event.key.time.to_string().contains("-28T") => {
+                    break ResumeToken::decode(&resume_token).unwrap();
+                }
+                SearchItem::Outcomes(outcomes) => panic!("{outcomes:?}"),
+                _ => {}
+            }
+        };
+        drop(stream);
+        let mut at_the_end = token.point.clone();
+        at_the_end.position = Some(EventKey {
+            time: order.boundary(order.beyond(token.range)),
+            account: AccountId::from_u64(0).unwrap(),
+            id: EventId::Recorded("".into()),
+        });
+        let whole = world.ask(ask.clone()).await;
+        assert_eq!(told(&whole).len(), 2);
+        for point in [token.point, at_the_end] {
+            let rest = EventQuery {
+                range: token.range,
+                resume: Some(point),
+                ..ask.clone()
+            };
+            let answer = world.ask(rest).await;
+            assert_eq!(told(&answer), told(&whole), "{order:?}");
+            assert!(!answer.complete());
+            for outcome in answer.outcomes().iter().filter(|it| it.covered.is_none()) {
+                assert_eq!(outcome.state, OutcomeState::Unverified);
+            }
+        }
+    }
 }

@@ -538,6 +538,25 @@ proptest! {
         };
         prop_assert_eq!(within(&resumed), within(&whole));
         prop_assert!(resumed.scans.iter().all(|scan| scan.range.intersect(left) == Some(scan.range)));
+        // What archives were to be read for before is named, and nothing else.
+        let before = (query.resume.as_ref().and_then(|it| it.position.as_ref()))
+            .and_then(|position| query.order.read(query.range, position.time));
+        let times = interesting_times(&query, &facts, &whole);
+        let archives = |scans: &[Scan]| -> BTreeSet<(String, EventTime, EventCategory)> {
+            let mut served = BTreeSet::new();
+            for scan in scans.iter().filter(|s| s.target.backend() == BackendKind::Athena) {
+                for time in &times {
+                    if scan.range.contains(*time) && before.is_some_and(|it| it.contains(*time)) {
+                        let target = format!("{:?}", scan.target);
+                        served.extend(scan.categories.iter().map(|it| (target.clone(), *time, *it)));
+                    }
+                }
+            }
+            served
+        };
+        prop_assert_eq!(archives(&resumed.read_before), archives(&whole.scans));
+        let within_before = |scan: &Scan| before.and_then(|it| scan.range.intersect(it)) == Some(scan.range);
+        prop_assert!(resumed.read_before.iter().all(within_before));
     }
 }
 

@@ -46,6 +46,8 @@ pub struct Script {
     pub dead: bool,
     /// Break instead of giving this page.
     pub breaks_at_page: Option<usize>,
+    /// Say that this page had a record that is no event.
+    pub unreadable_at_page: Option<usize>,
     /// Its turn never comes.
     pub no_turn: bool,
     /// Give the events as they are listed, in order or not.
@@ -189,6 +191,7 @@ impl ScanReader for FakeReader {
         Ok(Page {
             cost: PageCost {
                 events_read: count as u64,
+                unreadable_records: u64::from(self.script.unreadable_at_page == Some(self.page)),
                 memory_bytes: count as u64 * 1_000,
                 ..cost
             },

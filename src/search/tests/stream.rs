@@ -146,6 +146,73 @@ async fn progress_is_told_at_its_interval_also_while_events_flow() {
     assert!(matches!(items[1], SearchItem::Progress(_)));
 }
 
+/// Whoever resumes with the token of what comes next speaks for the rest only.
+#[tokio::test]
+async fn a_record_that_could_not_be_read_is_told_before_anything_that_is_read_after_it() {
+    let malformed = Script {
+        unreadable_at_page: Some(2),
+        ..dense(40)
+    };
+    let world = world(vec![malformed], 1, EngineLimits::default());
+    let items = collect(&world.engine, query(HOUR)).await;
+    let told = items
+        .iter()
+        .position(|it| matches!(it, SearchItem::Outcomes(_)));
+    let told = told.expect("it is told before the summary");
+    let events = events_of(&items[..told]).len();
+    assert!(events <= 10, "{events} events of two pages came before");
+    let SearchItem::Outcomes(outcomes) = &items[told] else {
+        unreachable!();
+    };
+    let [outcome] = &outcomes[..] else {
+        panic!("{outcomes:?}");
+    };
+    assert_eq!(outcome.state, OutcomeState::Truncated);
+    let code = outcome.reason.as_ref().unwrap().code;
+    assert_eq!(code, ReasonCode::UnreadableRecords);
+    assert_eq!(
+        (outcome.asked, outcome.remaining()),
+        (query(HOUR).range, Some(outcome.asked))
+    );
+    assert_eq!(
+        summary_of(&items).coverage.completeness(),
+        Completeness::Incomplete
+    );
+}
+
+/// A progress message's token passes what has failed, so that is told first.
+#[tokio::test]
+async fn what_failed_is_told_before_progress_that_passes_it() {
+    let broken = Script {
+        breaks_at_page: Some(1),
+        ..dense(10)
+    };
+    let dead = Script {
+        dead: true,
+        ..dense(10)
+    };
+    let world = world(vec![broken, dead], 2, EngineLimits::default());
+    let asked = EventQuery {
+        // Sooner than failures that come close together are told.
+        progress_interval: Some(Duration::from_millis(10)),
+        ..query(HOUR)
+    };
+    let mut stream = world.engine.search(asked, test_caller(), None).unwrap();
+    let mut told = false;
+    loop {
+        match stream
+            .next()
+            .await
+            .expect("a dead scan does not end by itself")
+        {
+            SearchItem::Outcomes(_) => told = true,
+            SearchItem::Progress(progress) if progress.scans_done == 1 => break,
+            _ => {}
+        }
+    }
+    assert!(told);
+}
+
 #[tokio::test]
 async fn max_events_says_what_is_left_unread() {
     let world = world(vec![dense(50), dense(50)], 8, EngineLimits::default());
