@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
-use tonic::Request;
+use tonic::Extensions;
+use tonic::transport::server::TcpConnectInfo;
 
 use crate::caller::Caller;
 
-/// The caller that authentication put into the request's extensions; without authentication the
-/// peer's address, so that pacing takes turns between hosts.
-pub fn caller<T>(request: &Request<T>) -> Arc<Caller> {
-    match request.extensions().get::<Arc<Caller>>() {
-        Some(caller) => Arc::clone(caller),
-        None => Arc::new(Caller::at(request.remote_addr().map(|peer| peer.ip()))),
+/// The caller that authentication put into a request's extensions; without authentication the peer's
+/// address, so that pacing takes turns between hosts.
+pub fn caller(extensions: &Extensions) -> Arc<Caller> {
+    if let Some(caller) = extensions.get::<Arc<Caller>>() {
+        return Arc::clone(caller);
     }
+    let peer = extensions.get::<TcpConnectInfo>();
+    let address = peer.and_then(TcpConnectInfo::remote_addr);
+    Arc::new(Caller::at(address.map(|address| address.ip())))
 }

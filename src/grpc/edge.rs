@@ -24,7 +24,6 @@ use super::incoming::Peer;
 use super::pb::identity_trail_service_server::SERVICE_NAME;
 use super::{counted, status};
 use crate::audit::{AuditLog, Entry, Record};
-use crate::caller::Caller;
 
 /// The response header that names a request.
 const REQUEST_ID: &str = "x-request-id";
@@ -77,10 +76,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let rpc = (request.uri().path().strip_prefix('/'))
-            .and_then(|path| path.strip_prefix(SERVICE_NAME))
-            .and_then(|path| path.strip_prefix('/'));
-        let Some(rpc) = rpc else {
+        let Some(rpc) = own_rpc(request.uri().path()) else {
             return contained(self.inner.call(request), None);
         };
         let id = Uuid::new_v4().to_string();
@@ -104,6 +100,11 @@ where
         }
         .boxed()
     }
+}
+
+/// The RPC of this service that a path names, known or not; none of reflection and health.
+pub(super) fn own_rpc(path: &str) -> Option<&str> {
+    (path.strip_prefix('/')?.strip_prefix(SERVICE_NAME)?).strip_prefix('/')
 }
 
 /// Where the connection comes from.
@@ -157,15 +158,9 @@ fn note(record: &Record, headers: &HeaderMap) {
 }
 
 /// What the audit log is told about a request; nobody hears of it where no log is kept.
-pub(super) fn record<T>(
-    request: &tonic::Request<T>,
-    rpc: &str,
-    caller: &Arc<Caller>,
-) -> Arc<Record> {
-    let record = match request.extensions().get::<Arc<Record>>() {
+pub(super) fn record<T>(request: &tonic::Request<T>, rpc: &str) -> Arc<Record> {
+    match request.extensions().get::<Arc<Record>>() {
         Some(record) => Arc::clone(record),
         None => Arc::new(Record::unwritten(Entry::begin(String::new(), rpc, None))),
-    };
-    record.note(|entry| entry.caller = Some(Arc::clone(caller)));
-    record
+    }
 }

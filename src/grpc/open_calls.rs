@@ -15,12 +15,11 @@ use http_body_util::BodyExt;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::http::{Request, Response};
-use tonic::transport::server::TcpConnectInfo;
 use tower::{Layer, Service};
 
-use super::pb::identity_trail_service_server::SERVICE_NAME;
+use super::caller::caller;
+use super::edge::own_rpc;
 use crate::audit::Record;
-use crate::caller::Caller;
 use crate::search::Refusal;
 use crate::usage::Exceeded;
 
@@ -78,10 +77,10 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        if !is_ours(request.uri().path()) {
+        if own_rpc(request.uri().path()).is_none() {
             return self.inner.call(request).boxed();
         }
-        let caller = caller(&request);
+        let caller = caller(request.extensions());
         if let Some(record) = request.extensions().get::<Arc<Record>>() {
             record.note(|entry| entry.caller = Some(Arc::clone(&caller)));
         }
@@ -106,25 +105,6 @@ where
         }
         .boxed()
     }
-}
-
-fn is_ours(path: &str) -> bool {
-    (path.strip_prefix('/'))
-        .and_then(|path| path.strip_prefix(SERVICE_NAME))
-        .is_some_and(|rest| rest.starts_with('/'))
-}
-
-/// Who authentication found, else the host that the connection comes from.
-fn caller(request: &Request<Body>) -> Arc<Caller> {
-    let extensions = request.extensions();
-    extensions.get::<Arc<Caller>>().map_or_else(
-        || {
-            let peer = extensions.get::<TcpConnectInfo>();
-            let address = peer.and_then(TcpConnectInfo::remote_addr);
-            Arc::new(Caller::at(address.map(|address| address.ip())))
-        },
-        Arc::clone,
-    )
 }
 
 #[derive(Debug)]

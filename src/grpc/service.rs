@@ -96,8 +96,8 @@ impl IdentityTrailService for IdentityTrail {
         if self.drain.is_cancelled() {
             return Err(status::draining());
         }
-        let caller = caller(&request);
-        let record = record(&request, "SearchEvents", &caller);
+        let caller = caller(request.extensions());
+        let record = record(&request, "SearchEvents");
         record.note(|entry| entry.asked = Some(asked(request.get_ref())));
         let deadline = self.deadline(request.metadata())?;
         let query = event_query(request.get_ref(), &self.rules())?;
@@ -121,8 +121,8 @@ impl IdentityTrailService for IdentityTrail {
         if self.drain.is_cancelled() {
             return Err(status::draining());
         }
-        let caller = caller(&request);
-        let record = record(&request, "PlanSearch", &caller);
+        let caller = caller(request.extensions());
+        let record = record(&request, "PlanSearch");
         record.note(|entry| entry.asked = Some(asked(request.get_ref())));
         let deadline = self.deadline(request.metadata())?;
         let request = request.into_inner();
@@ -152,8 +152,8 @@ impl IdentityTrailService for IdentityTrail {
         if self.drain.is_cancelled() {
             return Err(status::draining());
         }
-        let caller = caller(&request);
-        let record = record(&request, "CheckAccounts", &caller);
+        let caller = caller(request.extensions());
+        let record = record(&request, "CheckAccounts");
         record.note(|entry| entry.asked = Some(asked(request.get_ref())));
         let deadline = self.deadline(request.metadata())?;
         let wanted = check::request(request.get_ref(), &self.limits)?;
@@ -193,8 +193,8 @@ impl IdentityTrailService for IdentityTrail {
         &self,
         request: Request<pb::ListAccountsRequest>,
     ) -> Result<Response<pb::ListAccountsResponse>, Status> {
-        let caller = caller(&request);
-        let record = record(&request, "ListAccounts", &caller);
+        let caller = caller(request.extensions());
+        let record = record(&request, "ListAccounts");
         record.note(|entry| entry.asked = Some(asked(request.get_ref())));
         let now = EventTime::floor(self.engine.clock().now());
         let all = |inventory: &Inventory| {

@@ -145,6 +145,29 @@ pub struct Issued {
     pub key: String,
 }
 
+/// Who issues the server's certificates, and who the clients'.
+pub struct Authorities {
+    pub servers: Authority,
+    pub clients: Authority,
+}
+
+impl Authorities {
+    pub fn new() -> Self {
+        Self {
+            servers: Authority::new("servers"),
+            clients: Authority::new("clients"),
+        }
+    }
+
+    /// The server's certificate, and who issues the clients'.
+    pub fn files(&self) -> Files {
+        let files = Files::new();
+        files.write_issued("server", &self.servers.server(VALID));
+        files.write("clients.crt", &self.clients.pem());
+        files
+    }
+}
+
 /// Between which days (years at their first day) a certificate is valid.
 pub const VALID: (i32, i32) = (2020, 4000);
 pub const EXPIRED: (i32, i32) = (2019, 2020);

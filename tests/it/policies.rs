@@ -26,7 +26,7 @@ use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 
 use crate::grpc_service::identity;
-use crate::guarded::{self, Authority, Files, Issued, VALID};
+use crate::guarded::{self, Authorities, Files, Issued, VALID};
 use crate::jwt::{self, Key};
 
 const NOW: &str = "2026-11-01T00:00:00Z";
@@ -74,25 +74,14 @@ struct Guarded {
     files: Files,
 }
 
-/// Who issues the service's certificate, and those of callers.
-struct Authorities {
-    servers: Authority,
-    clients: Authority,
-}
-
-impl Authorities {
-    fn new() -> Self {
-        Self {
-            servers: Authority::new("servers"),
-            clients: Authority::new("clients"),
-        }
-    }
-
-    async fn connect(&self, server: &Server, certificate: Option<&Issued>) -> Channel {
-        let ca = self.servers.pem();
-        let port = server.local_addr().port();
-        guarded::connect(port, &ca, certificate).await.unwrap()
-    }
+async fn connect(
+    authorities: &Authorities,
+    server: &Server,
+    certificate: Option<&Issued>,
+) -> Channel {
+    let ca = authorities.servers.pem();
+    let port = server.local_addr().port();
+    guarded::connect(port, &ca, certificate).await.unwrap()
 }
 
 impl Guarded {
@@ -125,12 +114,10 @@ impl Guarded {
                 account.tags.insert("owner".into(), owner.into());
             }
         });
-        let (issuer, files) = (Key::es256("issuer"), Files::new());
+        let (issuer, authorities) = (Key::es256("issuer"), Authorities::new());
+        let files = authorities.files();
         files.write("keys.json", &jwt::set(&[&issuer]));
         files.write("policies.cedar", POLICIES);
-        let authorities = Authorities::new();
-        files.write_issued("server", &authorities.servers.server(VALID));
-        files.write("clients.crt", &authorities.clients.pem());
         let config = configuration(&sandbox, &files);
         let hub = sandbox.hub_credentials();
         let hub = HubCredentials {
@@ -145,7 +132,7 @@ impl Guarded {
         let server = Server::start(([127, 0, 0, 1], 0).into(), parts).await;
         let server = server.unwrap();
         Self {
-            channel: authorities.connect(&server, None).await,
+            channel: connect(&authorities, &server, None).await,
             authorities,
             issuer,
             server,
@@ -747,7 +734,7 @@ async fn a_certificate_permits_what_policies_say_of_its_name() {
     let world = Guarded::start().await;
     let ask = async |name: &str, request: Request<SearchEventsRequest>| {
         let certificate = world.authorities.clients.client(&[name], VALID);
-        let channel = world.authorities.connect(&world.server, Some(&certificate));
+        let channel = connect(&world.authorities, &world.server, Some(&certificate));
         let mut client = IdentityTrailServiceClient::new(channel.await);
         let stream = client.search_events(request).await?.into_inner();
         let messages: Vec<_> = stream.collect().await;

@@ -20,7 +20,7 @@ use tonic::transport::Channel;
 
 use crate::collector::Collector;
 use crate::grpc_service::identity;
-use crate::guarded::{self, Authority, Files, Issued, VALID};
+use crate::guarded::{self, Authorities, Files, Issued, VALID};
 use crate::jwt::{self, Key};
 use crate::sandbox::{HUB, OTHER, REGION, config, record};
 
@@ -214,7 +214,7 @@ const CALLER: &str = "console@example.com";
 
 impl Callers {
     fn new() -> Self {
-        let (servers, clients) = (Authority::new("servers"), Authority::new("clients"));
+        let Authorities { servers, clients } = Authorities::new();
         let (files, issuer) = (Files::new(), Key::es256("issuer"));
         let server = servers.server(VALID);
         files.write_issued("server", &server);

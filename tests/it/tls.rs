@@ -3,7 +3,9 @@
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::guarded::{Authority, EXPIRED, Files, Guarded, Issued, NOT_YET, VALID, list, reason};
+use crate::guarded::{
+    Authorities, Authority, EXPIRED, Guarded, Issued, NOT_YET, VALID, list, reason,
+};
 
 const TLS: &str = "tls: {cert_file: DIR/server.crt, key_file: DIR/server.key}\n";
 const MUTUAL: &str =
@@ -13,28 +15,6 @@ const OPTIONAL: &str = "tls:
   {cert_file: DIR/server.crt, key_file: DIR/server.key, client_ca_file: DIR/clients.crt, client_auth: optional}
 auth: {mtls: {trust_domain: prod.example.com}}\n";
 const SPIFFE: &str = "spiffe://prod.example.com/ns/soc/sa/console";
-
-/// Who issues the server's certificates, and who the clients'.
-struct Authorities {
-    servers: Authority,
-    clients: Authority,
-}
-
-impl Authorities {
-    fn new() -> Self {
-        Self {
-            servers: Authority::new("servers"),
-            clients: Authority::new("clients"),
-        }
-    }
-
-    fn files(&self) -> Files {
-        let files = Files::new();
-        files.write_issued("server", &self.servers.server(VALID));
-        files.write("clients.crt", &self.clients.pem());
-        files
-    }
-}
 
 /// TLS 1.3 tells a client that its certificate is refused only when it asks something.
 async fn asks(service: &Guarded, ca: &str, identity: Option<&Issued>) -> Result<(), String> {
