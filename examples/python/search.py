@@ -48,7 +48,7 @@ def search(service, request):
                     request.resume_token = getattr(response, item).resume_token
                 if item == "event":
                     event = response.event
-                    print(event.event_time.ToJsonString(), event.event_id, event.event_name, sep="\t")
+                    print(event.event_time.ToJsonString(), event.event_id, event.event_name, sep="\t", flush=True)
                 elif item == "outcome":
                     reported += unread(response.outcome.outcomes)
                 elif item == "summary":
