@@ -24,7 +24,8 @@ pub enum SearchItem {
         /// Continues the search after this event.
         resume_token: Arc<str>,
     },
-    /// Scans and gaps that are not complete, as soon as known and before any older event.
+    /// Scans and gaps that are not complete, as soon as known and before any older event; and, as they
+    /// end at best, scans that read by sessions (`role_reading`).
     Outcomes(Vec<ScanOutcome>),
     /// How far the search is.
     Progress(Progress),

@@ -77,6 +77,22 @@ impl LaneRecord {
         }
     }
 
+    /// Whether some of it was read by sessions.
+    #[must_use]
+    pub fn is_inferred(&self) -> bool {
+        (self.role_reading.as_ref()).is_some_and(|reading| reading.inferred)
+    }
+
+    /// How a scan that reads by sessions will end at best.
+    #[must_use]
+    pub fn inferred_outcomes(&self, scan: &Scan) -> Vec<ScanOutcome> {
+        let outcomes = owned(scan).into_iter().map(|own| ScanOutcome {
+            role_reading: self.role_reading.clone(),
+            ..own
+        });
+        outcomes.collect()
+    }
+
     /// Counts an event of the answer.
     pub fn matched(&mut self, late: bool) {
         self.counts.events_matched += 1;

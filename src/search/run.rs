@@ -357,7 +357,7 @@ impl Search {
             StepResult::NoRoom => {}
             StepResult::Page(admitted) => {
                 running.spend(lane, &admitted.page.cost);
-                running.lanes[lane].reads_roles(admitted.page.role_reading);
+                running.reads_roles(lane, admitted.page.role_reading);
                 if let Some(lost) = admitted.page.lost {
                     running.lose(lane, &lost);
                 }

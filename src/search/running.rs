@@ -17,7 +17,8 @@ use super::verification::Verification;
 use crate::backend::{Lost, PageCost, ScanError, SearchContext};
 use crate::plan::facts::Routing;
 use crate::plan::{
-    Coverage, OutcomeState, QueryPlan, Reason, ReasonCode, Scan, ScanOutcome, ScanTarget,
+    Coverage, OutcomeState, QueryPlan, Reason, ReasonCode, RoleReading, Scan, ScanOutcome,
+    ScanTarget,
 };
 use crate::query::{EventCategory, EventKey, EventTime, RecordView, SearchOrder};
 use crate::telemetry::metrics::ScanEnd;
@@ -35,7 +36,7 @@ pub(super) struct Running {
     /// Whether the archives have log files of what they are read for; begun late where bytes are
     /// limited, so that the events come first.
     pub verification: Verification,
-    /// Bad outcomes that have not been told yet, and when they must be.
+    /// Outcomes that are bad or inferred and have not been told yet, and when they must be.
     pub untold: Vec<ScanOutcome>,
     pub tell_at: Option<Instant>,
     pub facets: FacetCounter,
@@ -151,6 +152,19 @@ impl Running {
         self.lanes[lane].spend(cost);
         if first && cost.unreadable_records > 0 {
             let outcomes = self.lanes[lane].unreadable_outcomes(&self.plan.scans[lane]);
+            self.untold.extend(outcomes);
+            self.tell_soon();
+        }
+    }
+
+    /// Notes how a scan reads roles, if it says so. That some of it is inferred is told: a token may pass
+    /// all of it.
+    pub fn reads_roles(&mut self, lane: Lane, reading: Option<RoleReading>) {
+        let record = &mut self.lanes[lane];
+        let was_inferred = record.is_inferred();
+        record.reads_roles(reading);
+        if record.is_inferred() && !was_inferred {
+            let outcomes = record.inferred_outcomes(&self.plan.scans[lane]);
             self.untold.extend(outcomes);
             self.tell_soon();
         }

@@ -134,6 +134,8 @@ impl Writer for TableWriter {
                 let mut out = io::stdout();
                 for outcome in &report.outcomes {
                     let mark = match outcome.state() {
+                        // How roles were read, which is said at the end.
+                        OutcomeState::Complete => continue,
                         OutcomeState::HandedOver => "--",
                         _ => "!!",
                     };

@@ -17,7 +17,7 @@ use crate::backend::{Asks, Backend, Lost, Page, PageCost, ScanError, ScanReader,
 use crate::caller::Caller;
 use crate::clock::Clock;
 use crate::plan::facts::{AccountFacts, ArchiveFacts, LogGroupFacts, Routing};
-use crate::plan::{Inventory, Reason, ReasonCode, Scan, ScanTarget};
+use crate::plan::{Inventory, Reason, ReasonCode, RoleReading, Scan, ScanTarget};
 use crate::policy::Authorizer;
 use crate::query::record::{ReadFrom, TextOrigin, parse_record};
 use crate::query::{
@@ -48,6 +48,8 @@ pub struct Script {
     pub breaks_at_page: Option<usize>,
     /// Say that this page had a record that is no event.
     pub unreadable_at_page: Option<usize>,
+    /// Say from this page on that some of it is read by sessions.
+    pub inferred_from_page: Option<usize>,
     /// Its turn never comes.
     pub no_turn: bool,
     /// Give the events as they are listed, in order or not.
@@ -188,6 +190,7 @@ impl ScanReader for FakeReader {
         for event in &events {
             self.bound = self.order.later(self.bound, event.key.time);
         }
+        let inferred = (self.script.inferred_from_page).is_some_and(|from| from <= self.page);
         Ok(Page {
             cost: PageCost {
                 events_read: count as u64,
@@ -198,7 +201,10 @@ impl ScanReader for FakeReader {
             end: self.rest.is_empty() && self.forgotten.is_none(),
             bound: Some(self.bound),
             events,
-            role_reading: None,
+            role_reading: inferred.then(|| RoleReading {
+                inferred,
+                note: "complete for the sessions found".into(),
+            }),
             lost: None,
         })
     }

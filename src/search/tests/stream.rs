@@ -8,7 +8,7 @@ use futures::StreamExt;
 use super::fake::{
     Script, account, collect, events_of, query, summary_of, test_caller, turns, world,
 };
-use crate::plan::{Completeness, OutcomeState, ReasonCode};
+use crate::plan::{Completeness, OutcomeState, ReasonCode, ScanOutcome};
 use crate::query::{EventQuery, SearchOrder};
 use crate::search::resume::ResumeToken;
 use crate::search::{Answered, EngineLimits, Refusal, SearchItem, StopReason};
@@ -178,6 +178,39 @@ async fn a_record_that_could_not_be_read_is_told_before_anything_that_is_read_af
         summary_of(&items).coverage.completeness(),
         Completeness::Incomplete
     );
+}
+
+/// The same of what is complete for the sessions found only, and it is said once.
+#[tokio::test]
+async fn what_is_inferred_is_told_before_anything_that_is_read_after_it() {
+    let by_sessions = Script {
+        inferred_from_page: Some(2),
+        ..dense(40)
+    };
+    let world = world(vec![by_sessions, dense(40)], 2, EngineLimits::default());
+    let items = collect(&world.engine, query(HOUR)).await;
+    let told: Vec<(usize, &Vec<ScanOutcome>)> = (items.iter().enumerate())
+        .filter_map(|(at, item)| match item {
+            SearchItem::Outcomes(outcomes) => Some((at, outcomes)),
+            _ => None,
+        })
+        .collect();
+    let [(at, outcomes)] = &told[..] else {
+        panic!("{told:?}");
+    };
+    let own = (events_of(&items[..*at]).iter())
+        .filter(|(_, recipient, _)| *recipient == account(0))
+        .count();
+    assert!(own <= 10, "{own} events of two pages came before");
+    let [outcome] = &outcomes[..] else {
+        panic!("{outcomes:?}");
+    };
+    assert_eq!(outcome.accounts, [account(0)]);
+    assert_eq!(outcome.state, OutcomeState::Complete);
+    assert!(outcome.role_reading.as_ref().unwrap().inferred);
+    let coverage = &summary_of(&items).coverage;
+    assert_eq!(coverage.completeness(), Completeness::Complete);
+    assert!(coverage.is_inferred());
 }
 
 /// A progress message's token passes what has failed, so that is told first.
