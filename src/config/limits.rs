@@ -30,7 +30,8 @@ pub struct Limits {
     /// How far back a request may reach.
     #[serde(deserialize_with = "max_lookback")]
     pub max_lookback: Duration,
-    /// Connections of callers; one more is closed at once.
+    /// Connections; one more is closed at once or, where callers are authenticated, in its stead the
+    /// oldest on which none was.
     #[serde(deserialize_with = "up_to_100_000")]
     pub connections: u64,
     /// Searches that run at the same time; one more is refused.

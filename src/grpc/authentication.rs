@@ -11,7 +11,7 @@ use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
-use super::incoming::Peer;
+use super::peer::Peer;
 use crate::authentication::{Authenticator, Credentials, Denial};
 
 /// Health is asked by kubelets and load balancers, which have no credentials.
@@ -77,6 +77,9 @@ where
                 };
                 match authenticator.caller(shown).await {
                     Ok(caller) => {
+                        if let Some(peer) = &peer {
+                            peer.visitor.is_caller();
+                        }
                         request.extensions_mut().insert(Arc::new(caller));
                     }
                     Err(denial) => return Ok(refused(denial, peer.as_ref())),

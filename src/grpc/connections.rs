@@ -8,45 +8,56 @@ use std::time::{Duration, Instant};
 
 use futures::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tonic::transport::server::Connected;
+use tokio_util::sync::WaitForCancellationFutureOwned;
+use tonic::transport::server::{Connected, TcpConnectInfo};
 
-/// One that is turned away is logged no more often than this.
+use super::peer::Peer;
+use super::places::{Place, Places};
+
+/// That all places are taken is logged no more often than this.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Turns connections away while all places are taken; a place is free again when its connection is
-/// dropped.
+/// Turns connections away that find no place.
 #[derive(Debug)]
 pub(super) struct Connections<S> {
     incoming: S,
-    places: Arc<Semaphore>,
-    limit: usize,
+    places: Arc<Places>,
+    full: Full,
+}
+
+/// What came of all places being taken, since it was logged.
+#[derive(Debug, Default)]
+struct Full {
     turned_away: u64,
+    made_room: u64,
     logged: Option<Instant>,
 }
 
 impl<S> Connections<S> {
-    /// At most `limit` of them at a time.
-    pub fn new(incoming: S, limit: usize) -> Self {
+    /// Each has one of these.
+    pub fn new(incoming: S, places: Arc<Places>) -> Self {
         Self {
             incoming,
-            places: Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS))),
-            limit,
-            turned_away: 0,
-            logged: None,
+            places,
+            full: Full::default(),
         }
     }
+}
 
-    fn turn_away(&mut self) {
-        self.turned_away += 1;
-        if self.logged.is_none_or(|at| at.elapsed() >= LOG_INTERVAL) {
+impl Full {
+    fn log(&mut self, limit: usize) {
+        if (self.logged).is_none_or(|at| at.elapsed() >= LOG_INTERVAL) {
             tracing::warn!(
-                connections = self.turned_away,
-                limit = self.limit,
-                "connections were turned away: limits.connections are open"
+                limit,
+                turned_away = self.turned_away,
+                made_room = self.made_room,
+                "limits.connections are open: connections were turned away, or without a caller and \
+                 made room"
             );
-            self.turned_away = 0;
-            self.logged = Some(Instant::now());
+            *self = Self {
+                logged: Some(Instant::now()),
+                ..Self::default()
+            };
         }
     }
 }
@@ -65,20 +76,51 @@ where
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => return Poll::Ready(None),
             };
-            let Ok(place) = Arc::clone(&this.places).try_acquire_owned() else {
-                this.turn_away();
+            let limit = this.places.limit();
+            let Some(place) = this.places.take() else {
+                this.full.turned_away += 1;
+                this.full.log(limit);
                 continue;
             };
-            return Poll::Ready(Some(Ok(Connection { io, _place: place })));
+            if place.was_taken() {
+                this.full.made_room += 1;
+                this.full.log(limit);
+            }
+            return Poll::Ready(Some(Ok(Connection::new(io, place))));
         }
     }
 }
 
-/// A connection that has a place.
+/// A connection that has a place. Reading and writing fail once the place is somebody else's.
 #[derive(Debug)]
 pub(super) struct Connection<IO> {
     io: IO,
-    _place: OwnedSemaphorePermit,
+    place: Place,
+    given_away: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+impl<IO> Connection<IO> {
+    fn new(io: IO, place: Place) -> Self {
+        Self {
+            io,
+            given_away: Box::pin(place.given_away().clone().cancelled_owned()),
+            place,
+        }
+    }
+
+    /// The stream while it has its place.
+    fn poll_placed(&mut self, context: &mut Context<'_>) -> io::Result<Pin<&mut IO>>
+    where
+        IO: Unpin,
+    {
+        match self.given_away.as_mut().poll(context) {
+            Poll::Pending => Ok(Pin::new(&mut self.io)),
+            Poll::Ready(()) => Err(io::Error::new(
+                io::ErrorKind::ConnectionAborted,
+                "no caller was authenticated on it, and another connection needed its place",
+            )),
+        }
+    }
 }
 
 impl<IO: AsyncRead + Unpin> AsyncRead for Connection<IO> {
@@ -87,7 +129,8 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Connection<IO> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_read(context, buffer)
+        let io = self.get_mut().poll_placed(context)?;
+        io.poll_read(context, buffer)
     }
 }
 
@@ -97,7 +140,8 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Connection<IO> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().io).poll_write(context, bytes)
+        let io = self.get_mut().poll_placed(context)?;
+        io.poll_write(context, bytes)
     }
 
     fn poll_write_vectored(
@@ -105,7 +149,8 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Connection<IO> {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().io).poll_write_vectored(context, slices)
+        let io = self.get_mut().poll_placed(context)?;
+        io.poll_write_vectored(context, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -113,7 +158,8 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Connection<IO> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_flush(context)
+        let io = self.get_mut().poll_placed(context)?;
+        io.poll_flush(context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -121,18 +167,22 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Connection<IO> {
     }
 }
 
-impl<IO: Connected> Connected for Connection<IO> {
-    type ConnectInfo = IO::ConnectInfo;
+impl<IO: Connected<ConnectInfo = TcpConnectInfo>> Connected for Connection<IO> {
+    type ConnectInfo = Peer;
 
-    fn connect_info(&self) -> Self::ConnectInfo {
-        self.io.connect_info()
+    fn connect_info(&self) -> Peer {
+        Peer {
+            tcp: self.io.connect_info(),
+            certificates: None,
+            visitor: self.place.visitor(),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use futures::{FutureExt, StreamExt};
-    use tokio::io::{DuplexStream, duplex};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
     use super::*;
 
@@ -147,7 +197,7 @@ mod tests {
     async fn a_place_is_free_again_when_its_connection_is_gone() {
         let (_clients, waiting) = pairs(3);
         let (accept, accepted) = futures::channel::mpsc::unbounded();
-        let mut connections = Connections::new(accepted, 1);
+        let mut connections = Connections::new(accepted, Places::new(1, false));
         let mut accepting = waiting.into_iter();
         accept.unbounded_send(accepting.next().unwrap()).unwrap();
         let first = connections.next().await.unwrap().unwrap();
@@ -156,5 +206,29 @@ mod tests {
         drop(first);
         accept.unbounded_send(accepting.next().unwrap()).unwrap();
         assert!(connections.next().await.unwrap().is_ok());
+    }
+
+    #[tokio::test]
+    async fn who_has_lost_its_place_can_neither_read_nor_write() {
+        let (mut clients, waiting) = pairs(2);
+        let mut connections =
+            Connections::new(futures::stream::iter(waiting), Places::new(1, true));
+        let mut first = connections.next().await.unwrap().unwrap();
+        let reading = tokio::spawn(async move {
+            let read = first.read_u8().await;
+            (read.unwrap_err(), first.write_u8(1).await.unwrap_err())
+        });
+        tokio::task::yield_now().await;
+        let mut second = connections.next().await.unwrap().unwrap();
+        let (read, write) = reading.await.unwrap();
+        assert_eq!(
+            (read.kind(), write.kind()),
+            (
+                io::ErrorKind::ConnectionAborted,
+                io::ErrorKind::ConnectionAborted
+            )
+        );
+        clients[1].write_u8(7).await.unwrap();
+        assert_eq!(second.read_u8().await.unwrap(), 7);
     }
 }

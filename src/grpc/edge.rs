@@ -20,8 +20,8 @@ use tonic_types::StatusExt;
 use tower::{Layer, Service};
 use uuid::Uuid;
 
-use super::incoming::Peer;
 use super::pb::identity_trail_service_server::SERVICE_NAME;
+use super::peer::Peer;
 use super::{counted, status};
 use crate::audit::{AuditLog, Entry, Record};
 

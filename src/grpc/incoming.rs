@@ -12,11 +12,11 @@ use futures::stream::{self, BoxStream, Stream, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
-use tonic::transport::server::{Connected, TcpConnectInfo};
+use tonic::transport::server::Connected;
 
+use super::peer::Peer;
 use super::preface::Preface;
 use crate::tls::ServerTls;
 
@@ -34,25 +34,15 @@ pub(super) struct Connection<IO> {
     preface: Option<Preface>,
 }
 
-/// What connections come in as: TCP, or something around it.
+/// What connections come in as.
 pub(super) trait Accepted:
-    AsyncRead + AsyncWrite + Connected<ConnectInfo = TcpConnectInfo> + Unpin + Send + 'static
+    AsyncRead + AsyncWrite + Connected<ConnectInfo = Peer> + Unpin + Send + 'static
 {
 }
 
 impl<IO> Accepted for IO where
-    IO: AsyncRead + AsyncWrite + Connected<ConnectInfo = TcpConnectInfo> + Unpin + Send + 'static
+    IO: AsyncRead + AsyncWrite + Connected<ConnectInfo = Peer> + Unpin + Send + 'static
 {
-}
-
-/// Who is at the other end of a connection, as far as the connection knows: an extension of every
-/// request.
-#[derive(Debug, Clone)]
-pub struct Peer {
-    /// Its address.
-    pub tcp: TcpConnectInfo,
-    /// The certificates that it showed, its own first; they were valid at the handshake.
-    pub certificates: Option<Arc<[CertificateDer<'static>]>>,
 }
 
 /// The connections of `listener`, those with TLS after their handshake, each of which has so much
@@ -130,7 +120,7 @@ where
         let acceptor = TlsAcceptor::from(self.tls.server_config());
         let patience = self.patience;
         let handshake = self.running.spawn(async move {
-            let peer = io.connect_info().remote_addr();
+            let peer = io.connect_info().tcp.remote_addr();
             let told = |why: String| {
                 tracing::debug!(?peer, "no TLS connection: {why}");
                 None
@@ -147,13 +137,9 @@ where
 
 impl<IO: Accepted> Connection<IO> {
     fn plain(io: IO, patience: Duration) -> Self {
-        let peer = Peer {
-            tcp: io.connect_info(),
-            certificates: None,
-        };
         Self {
+            peer: io.connect_info(),
             stream: Either::Left(io),
-            peer,
             preface: Some(Preface::within(patience)),
         }
     }
@@ -161,8 +147,8 @@ impl<IO: Accepted> Connection<IO> {
     fn secured(stream: TlsStream<IO>, patience: Duration) -> Self {
         let (io, session) = stream.get_ref();
         let peer = Peer {
-            tcp: io.connect_info(),
             certificates: session.peer_certificates().map(Arc::from),
+            ..io.connect_info()
         };
         Self {
             stream: Either::Right(Box::new(stream)),
@@ -247,18 +233,22 @@ mod tests {
     use tonic::transport::server::TcpIncoming;
 
     use super::*;
+    use crate::grpc::connections::{self, Connections};
+    use crate::grpc::places::Places;
 
     const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
     trait Io: AsyncRead + AsyncWrite + Unpin {}
     impl<IO: AsyncRead + AsyncWrite + Unpin> Io for IO {}
 
+    type Served = Connection<connections::Connection<TcpStream>>;
+
     /// A client and the server's end of its connection, with TLS or without.
     async fn connected(
-        connections: &mut BoxStream<'static, io::Result<Connection<TcpStream>>>,
+        connections: &mut BoxStream<'static, io::Result<Served>>,
         to: std::net::SocketAddr,
         tls: Option<&TlsConnector>,
-    ) -> (Box<dyn Io>, Connection<TcpStream>) {
+    ) -> (Box<dyn Io>, Served) {
         let connecting = async {
             let tcp = TcpStream::connect(to).await.unwrap();
             let client: Box<dyn Io> = match tls {
@@ -279,7 +269,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let to = listener.local_addr().unwrap();
         let patience = Duration::from_millis(20);
-        let mut connections = connections(TcpIncoming::from(listener), tls, patience);
+        let placed = Connections::new(TcpIncoming::from(listener), Places::new(2, false));
+        let mut connections = connections(placed, tls, patience);
         let (mut client, mut slow) = connected(&mut connections, to, connector.as_ref()).await;
         client
             .write_all(&PREFACE[..PREFACE.len() - 1])

@@ -15,6 +15,8 @@ pub mod in_process;
 mod incoming;
 pub mod json;
 mod open_calls;
+mod peer;
+mod places;
 pub mod plan_search;
 mod preface;
 mod protection;

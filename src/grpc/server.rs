@@ -21,6 +21,7 @@ use super::incoming::connections;
 use super::open_calls::OpenCallsLayer;
 use super::pb;
 use super::pb::identity_trail_service_server::IdentityTrailServiceServer;
+use super::places::Places;
 use super::protection::Protection;
 use super::readiness::{self, Probe, ReadinessPace};
 use super::reloadable::Reloadable;
@@ -121,7 +122,8 @@ impl Server {
             .with_nodelay(Some(true));
         let local_addr = incoming.local_addr().map_err(bind)?;
         let most = usize::try_from(parts.limits.connections).unwrap_or(usize::MAX);
-        let incoming = Connections::new(incoming, most);
+        let authenticated = parts.protection.authenticator.is_some();
+        let incoming = Connections::new(incoming, Places::new(most, authenticated));
         let health = readiness::not_ready().await;
         let limits = parts.limits.clone();
         let answering = Reloadable::new(IdentityTrail::new(

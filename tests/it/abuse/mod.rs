@@ -2,6 +2,7 @@
 //! nothing is left when they are gone.
 
 mod raw_http2;
+mod strangers;
 
 use std::time::Duration;
 
