@@ -268,6 +268,12 @@ impl Held<'_> {
             let mut found: Vec<&Place> = matched.map(|(_, place)| place).collect();
             found.sort_by(|a, b| b.cmp(a));
             let expected = asked.answer(self.lake, who);
+            if self.reading == Reading::CutShort {
+                // A record may contradict itself, so that event history does not find it by what it is
+                // asked for and the archive, which takes over from where a scan was cut short, does.
+                let archived = asked.without_history().answer(self.lake, who);
+                found.retain(|place| expected.contains(place) || !archived.contains(place));
+            }
             tally.identities += 1;
             tally.events += found.len();
             if !found.iter().copied().eq(&expected) {

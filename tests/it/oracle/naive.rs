@@ -196,6 +196,14 @@ pub struct Asked<'a> {
 }
 
 impl Asked<'_> {
+    /// The same, without event history.
+    pub fn without_history(&self) -> Self {
+        Self {
+            history: false,
+            ..*self
+        }
+    }
+
     /// Whether every second can be read.
     pub fn complete(&self) -> bool {
         self.archive.is_some_and(|first| first <= self.start)
