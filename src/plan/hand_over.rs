@@ -10,7 +10,7 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 
 use super::facts::{ArchiveFacts, LogGroupFacts, ReadLogsWith};
-use super::planner::filterable_from;
+use super::parts::filterable_from;
 use super::scan::{EventPart, LogsMethod, Scan, ScanId, ScanTarget, Share};
 use crate::query::{AccountId, EventCategory, Region, TimeRange};
 

@@ -12,6 +12,7 @@ pub mod log_days;
 mod lookups;
 mod narrowing;
 pub mod outcome;
+mod parts;
 mod planner;
 pub mod role_sessions;
 mod routing;
@@ -25,7 +26,8 @@ pub use facts::Facts;
 pub use inventory::Inventory;
 pub use lookups::{LookupAttribute, Lookups};
 pub use outcome::{OutcomeState, Reason, ReasonCode, RoleReading, ScanOutcome, Unverified};
-pub use planner::{filterable_from, plan};
+pub use parts::filterable_from;
+pub use planner::plan;
 pub use scan::{EventPart, Gap, LogsMethod, QueryPlan, Scan, ScanId, ScanTarget, Share};
 
 #[cfg(test)]
