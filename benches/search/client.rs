@@ -86,7 +86,13 @@ pub async fn read_all(
             Some(Item::Summary(summary)) => {
                 completeness = summary.coverage.map(|coverage| coverage.completeness());
             }
-            Some(Item::Outcome(outcome)) => return Err(format!("{outcome:?}").into()),
+            Some(Item::Outcome(report)) => {
+                // How roles are read is told as well.
+                let read = |it: &pb::ScanOutcome| it.state() == pb::OutcomeState::Complete;
+                if !report.outcomes.iter().all(read) {
+                    return Err(format!("{report:?}").into());
+                }
+            }
             Some(Item::Plan(_) | Item::Progress(_)) | None => {}
         }
     }
