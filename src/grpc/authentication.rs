@@ -78,7 +78,7 @@ where
                 match authenticator.caller(shown).await {
                     Ok(caller) => {
                         if let Some(peer) = &peer {
-                            peer.visitor.is_caller();
+                            peer.visitor.becomes_caller();
                         }
                         request.extensions_mut().insert(Arc::new(caller));
                     }

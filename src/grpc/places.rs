@@ -116,7 +116,7 @@ impl Drop for Place {
 
 impl Visitor {
     /// It has shown whose it is: it makes no room for others any more.
-    pub fn is_caller(&self) {
+    pub fn becomes_caller(&self) {
         self.places.lock().strangers.remove(&self.arrival);
     }
 }
@@ -139,13 +139,13 @@ mod tests {
     fn the_first_stranger_makes_room_and_a_caller_does_not() {
         let places = Places::new(3, true);
         let [caller, first, second] = [(); 3].map(|()| places.take().unwrap());
-        caller.visitor().is_caller();
+        caller.visitor().becomes_caller();
         let third = places.take().unwrap();
         let given_away =
             [&caller, &first, &second, &third].map(|it| it.given_away().is_cancelled());
         assert_eq!(given_away, [false, true, false, false]);
-        second.visitor().is_caller();
-        third.visitor().is_caller();
+        second.visitor().becomes_caller();
+        third.visitor().becomes_caller();
         assert!(places.take().is_none(), "all are callers");
         // Its place has long been somebody else's.
         drop(first);
@@ -161,9 +161,9 @@ mod tests {
         let places = Places::new(1, true);
         let first = places.take().unwrap();
         let second = places.take().unwrap();
-        first.visitor().is_caller();
+        first.visitor().becomes_caller();
         drop(first);
-        second.visitor().is_caller();
+        second.visitor().becomes_caller();
         assert!(places.take().is_none());
     }
 }
